@@ -1,0 +1,61 @@
+# The verbs of this project. `make run` and `make test` set up what they need and say what is
+# missing; everything they install lives in .venv and web/node_modules, except packages from apt,
+# which are installed only when you are root.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+LOCK := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format unit interop e2e browser bench tools clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.run  ## Create .venv and install what running needs
+run: setup  ## Start everything on this machine and print the page's address
+	@$(BIN)/penstock up $(ARGS)
+
+test: $(VENV)/.dev tools lint  ## Set up all, check, and run every test
+	@$(BIN)/python -m tests.run unit interop e2e browser
+
+unit interop e2e browser: $(VENV)/.dev  ## One group of tests
+	@$(BIN)/python -m tests.run $@
+
+lint: $(VENV)/.dev web/node_modules/.ok  ## ruff, mypy --strict, tsc
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd web && npx --no-install tsc --project .
+
+format: $(VENV)/.dev  ## Let ruff rewrite
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev tools  ## Measure; ARGS="live runner" chooses
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+tools:
+	@scripts/tools.sh
+
+clean:  ## Remove everything that was installed or built here
+	rm -rf $(VENV) web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results
+
+$(BIN)/pip:
+	@scripts/python.sh "$(PYTHON)" $(VENV)
+
+$(VENV)/.run: $(BIN)/pip $(LOCK)
+	@echo "Installing what running needs (once, about a minute)"
+	@$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/pip $(LOCK)
+	@echo "Installing what testing needs (once)"
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+web/node_modules/.ok: web/package.json web/package-lock.json | tools
+	@cd web && npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m server` is `penstock`."""
+
+from server.cli import main
+
+main()

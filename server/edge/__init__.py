@@ -1,0 +1,1 @@
+"""Where streamers and viewers touch the node: sockets around `server.media`."""

@@ -1,0 +1,1 @@
+"""The orchestrator: sells work. Takes live jobs, keeps their channels, lends them runners."""

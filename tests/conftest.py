@@ -1,0 +1,57 @@
+"""What holds for every test: it leaves nothing behind."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import psutil
+import pytest
+
+# A process that was told to end may need a moment to be reaped.
+REAP_S = 3.0
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+    """Fails a test that leaves processes or shared memory, and an async one that leaves tasks."""
+    if request.node.get_closest_marker("asyncio") is not None:
+        request.getfixturevalue("leaves_no_tasks")
+    me = psutil.Process()
+    children, memory = set(me.children()), shared_memory()
+    yield
+    left = [child for child in me.children() if child not in children]
+    # A shared fixture (a browser, a node) may start its processes inside a test.
+    left = [child for child in left if not is_shared(child)]
+    _, alive = psutil.wait_procs(left, timeout=REAP_S)
+    for child in alive:
+        child.kill()
+    assert not alive, f"left running: {[child.cmdline() for child in alive]}"
+    assert shared_memory() <= memory, f"left in shared memory: {shared_memory() - memory}"
+
+
+@pytest.fixture
+async def leaves_no_tasks() -> AsyncGenerator[None, None]:
+    before = asyncio.all_tasks()
+    yield
+    # What was cancelled or closed a moment ago may still have a turn to take.
+    for _ in range(100):
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        if not left:
+            return
+        await asyncio.sleep(0.01)
+    assert not left, f"left running: {left}"
+
+
+def shared_memory() -> set[str]:
+    root = Path("/dev/shm")
+    ours = ("psm_", "penstock", "wnsm_")
+    return {p.name for p in root.iterdir() if p.name.startswith(ours)} if root.is_dir() else set()
+
+
+# Processes that belong to a fixture wider than one test.
+SHARED: set[int] = set()
+
+
+def is_shared(process: psutil.Process) -> bool:
+    return process.pid in SHARED
+
