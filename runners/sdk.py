@@ -54,11 +54,14 @@ class Pipeline:
         name: How it is asked for: lower case, digits and dashes.
         title: What a person reads.
         params: The current parameters, an instance of this class's `Params`.
+        original_on_error: Whether a frame is shown as it came where `process` raises. Say False
+            where the effect is there to hide something; nothing is shown of that frame then.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     Params: ClassVar[type[BaseParams]] = BaseParams
+    original_on_error: ClassVar[bool] = True
 
     def __init__(self, params: BaseParams) -> None:
         self.params = params

@@ -70,9 +70,6 @@ class WebRtcConfig(Section):
     public_ips: tuple[str, ...] = Field(
         (), description="Addresses to announce beside the local ones, when behind NAT."
     )
-    sessions_max: int = Field(
-        600, ge=1, description="Publishers and viewers together; more are told to come back later."
-    )
     ice_servers: tuple[str, ...] = Field(
         (), description="STUN or TURN addresses told to clients, e.g. stun:stun.example.org:3478."
     )

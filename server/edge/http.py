@@ -5,11 +5,12 @@ Routes belong to whoever does the work; here is only what would otherwise stand 
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from server.errors import BadRequest, NodeError, NotFound, Retry, TooLarge, UnsupportedMedia
 from server.obs.metrics import Metrics
@@ -24,8 +25,6 @@ RETRY_AFTER_S: Final = 1
 
 # Parameters nest little; a deeper document is an attack on the parser's stack.
 JSON_DEPTH_MAX: Final = 32
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(
@@ -108,7 +107,7 @@ def _depth(value: Any) -> int:
     return deepest
 
 
-def _problems(metrics: Metrics) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _problems(metrics: Metrics) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -138,10 +137,14 @@ def _problems(metrics: Metrics) -> Callable[[web.Request, Handler], Awaitable[we
 
 
 def _other(error: web.HTTPException) -> NodeError:
-    answer = BadRequest(error.reason or "refused")
-    # An aiohttp status without a class of ours (405, say) keeps its number.
-    answer.status = error.status  # type: ignore[misc]
-    return answer
+    """An answer of aiohttp's own (405, say), under its own number."""
+
+    class Refused(BadRequest):
+        """The request is not one that this route takes."""
+
+        status = error.status
+
+    return Refused(error.reason or "refused")
 
 
 class EventStream:

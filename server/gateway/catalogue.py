@@ -1,6 +1,6 @@
 """Which pipelines the orchestrators offer, and whether parameters fit one. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class Catalogue:
         for offer in offers:
             self._offers.setdefault(offer.name, offer)
 
-    def __iter__(self) -> Iterable[Offer]:
+    def __iter__(self) -> Iterator[Offer]:
         return iter(self._offers.values())
 
     def __len__(self) -> int:

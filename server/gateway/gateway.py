@@ -14,8 +14,7 @@ from server.edge import openapi
 from server.edge.http import application
 from server.edge.listen import opening
 from server.edge.rtmp import RtmpServer
-from server.edge.webrtc import OPERATIONS as WEBRTC_OPERATIONS
-from server.edge.webrtc import WebRtcRoutes
+from server.edge.webrtc import IceServer, WebRtcRoutes
 from server.errors import ConfigError
 from server.gateway.api import OPERATIONS, GatewayApi
 from server.gateway.orchestrators import Orchestrators
@@ -56,7 +55,9 @@ async def gateway(config: GatewayConfig, metrics: Metrics) -> AsyncGenerator[Gat
         rooms = Rooms(config, orchestrators, metrics, token=_token(config))
 
         endpoint = RtcEndpoint(
-            config.webrtc.host, config.webrtc.port, public_ips=list(config.webrtc.public_ips)
+            config.webrtc.host,
+            config.webrtc.port,
+            public_ips=list(config.webrtc.public_ips),
         )
         with opening(config.webrtc.host, config.webrtc.port, setting="gateway.webrtc.port"):
             await endpoint.start()
@@ -65,17 +66,15 @@ async def gateway(config: GatewayConfig, metrics: Metrics) -> AsyncGenerator[Gat
         rtmp_url = None
         if config.rtmp.enabled:
             rtmp = RtmpServer(rooms)
-            with opening(config.rtmp.host, config.rtmp.port, setting="gateway.rtmp.port"):
-                listening = await rtmp.listen(config.rtmp.host, config.rtmp.port)
+            await rtmp.listen(config.rtmp.host, config.rtmp.port, setting="gateway.rtmp.port")
             stack.push_async_callback(rtmp.close)
-            rtmp_url = f"rtmp://{_reachable(config.rtmp.host)}:{listening}/live"
+            rtmp_url = f"rtmp://{_reachable(config.rtmp.host)}:{rtmp.port}/live"
 
         webrtc = WebRtcRoutes(
             endpoint,
             rooms,
             rooms,
-            sessions_max=config.webrtc.sessions_max,
-            ice_servers=config.webrtc.ice_servers,
+            ice_servers=[IceServer(url=url) for url in config.webrtc.ice_servers],
         )
         about: dict[str, object] = {
             "version": version("penstock"),
@@ -89,9 +88,7 @@ async def gateway(config: GatewayConfig, metrics: Metrics) -> AsyncGenerator[Gat
             body_max_bytes=config.http.body_max_bytes,
             routes=[
                 *api.routes(),
-                *openapi.routes(
-                    "Penstock gateway", str(about["version"]), (*WEBRTC_OPERATIONS, *OPERATIONS)
-                ),
+                *openapi.routes("Penstock gateway", str(about["version"]), OPERATIONS),
                 *webrtc.routes(),
             ],
         )
@@ -102,7 +99,6 @@ async def gateway(config: GatewayConfig, metrics: Metrics) -> AsyncGenerator[Gat
                 yield Gateway(f"http://{_reachable(config.http.host)}:{port}", rtmp_url, rooms)
             finally:
                 running.cancel()
-                await webrtc.close()
 
 
 async def _serve(app: web.Application, config: GatewayConfig, stack: AsyncExitStack) -> int:

@@ -83,11 +83,14 @@ class LiveJob:
             OrchestratorFailed: A channel closed under us, broke, or results stopped coming.
         """
         try:
-            async with alongside(
-                self._while_it_lasts(self._control()),
-                self._while_it_lasts(self._events()),
-                self._watch(),
-            ), asyncio.TaskGroup() as media:
+            async with (
+                alongside(
+                    self._while_it_lasts(self._control()),
+                    self._while_it_lasts(self._events()),
+                    self._watch(),
+                ),
+                asyncio.TaskGroup() as media,
+            ):
                 receiving = media.create_task(self._receive(), name="live.receive")
                 await self._send()
                 try:

@@ -94,10 +94,10 @@ class Orchestrators:
             except (OrchestratorFailed, NoRunnerFree) as error:
                 log.info("orchestrator passed over", orchestrator=url, reason=error.message)
                 failures.append(error)
-        for error in failures:
-            if isinstance(error, NoRunnerFree):
-                raise error
-        told = "; ".join(error.message for error in failures) or "none is configured"
+        busy = next((failure for failure in failures if isinstance(failure, NoRunnerFree)), None)
+        if busy is not None:
+            raise busy
+        told = "; ".join(failure.message for failure in failures) or "none is configured"
         raise NoOrchestrator(f"no orchestrator took the job: {told}")
 
     async def _start(self, url: str, body: Mapping[str, Any]) -> JobUrls:

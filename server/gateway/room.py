@@ -49,20 +49,21 @@ class Publishing:
         self.on_closed: Callable[[str], None] | None = None
         self.on_keyframe_wanted: Callable[[], None] | None = None
         self._room: Room | None = room
-        # The hot path: no look-up between an edge and the stream.
-        self.packet: Callable[[Packet], None] = room.source.publish
+
+    def packet(self, packet: Packet) -> None:
+        """Takes a packet; those of a publisher that was replaced go nowhere."""
+        if self._room is not None:
+            self._room.source.publish(packet)
 
     def end(self, reason: str) -> None:
         """The publisher has gone. Ending twice is harmless."""
         room, self._room = self._room, None
-        self.packet = _discard
         if room is not None:
             room.leave(self, reason)
 
     def close(self, reason: str) -> None:
         """The gateway ends it: the edge is told, and drops the connection."""
         self._room = None
-        self.packet = _discard
         if self.on_closed is not None:
             self.on_closed(reason)
 
@@ -232,11 +233,9 @@ class Room:
         await asyncio.sleep(0)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.viewer_wait_s):
-                while not self.publishing and not self._closing:
-                    if not self.viewers and not self._entrants:
-                        return False
+                while self._is_empty() and (self.viewers or self._entrants):
                     await self._stirred()
-        return self.publishing and not self._closing
+        return not self._is_empty() and self._closing is None
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -251,19 +250,18 @@ class Room:
 
     async def _publisher_stays(self) -> bool:
         """True while one is there, or comes back within the grace."""
-        if self._closing:
-            return False
-        if self.publishing:
-            return True
-        if not self.source.stats().frames:
-            return False  # it never sent a picture: nobody has anything to lose
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._config.reconnect_grace_s):
-                while not self.publishing and not self._closing:
-                    await self._stirred()
-        while self._entrants and not self.publishing and not self._closing:
-            await self._stirred()  # one is at the door; an orchestrator is being asked
-        return self.publishing and not self._closing
+        # A stream without a picture yet has nobody who could lose one: no grace.
+        if self._is_empty() and self.source.stats().frames:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._config.reconnect_grace_s):
+                    while self._is_empty():
+                        await self._stirred()
+            while self._is_empty() and self._entrants:
+                await self._stirred()  # one is at the door; an orchestrator is being asked
+        return not self._is_empty() and self._closing is None
+
+    def _is_empty(self) -> bool:
+        return self._publisher is None and self._closing is None
 
     async def _jobs(self) -> None:
         """One job after another, until the source ends."""
@@ -376,7 +374,3 @@ def _media(stream: LiveStream, protocol: str | None) -> Media:
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
-
-
-def _discard(_packet: Packet) -> None:
-    """Where packets of a publisher go that no longer holds the room."""

@@ -125,4 +125,4 @@ class StreamReader:
         now = time.monotonic()
         if self._complained_at is None or now - self._complained_at >= _COMPLAIN_EVERY_S:
             self._complained_at = now
-            _log.warning("stream.reader_slow", stream=self._stream.name, dropped=self.dropped)
+            _log.warning("reader too slow", stream=self._stream.name, dropped=self.dropped)

@@ -162,7 +162,7 @@ class LiveStream:
         try:
             self._on_keyframe_wanted()
         except Exception:  # noqa: BLE001 - the edge's failure must not reach the readers
-            _log.exception("stream.keyframe_request_failed", stream=self.name)
+            _log.exception("keyframe request failed", stream=self.name)
 
     def stats(self) -> StreamStats:
         return self._meter.stats(self._clock())
@@ -191,7 +191,7 @@ class LiveStream:
         try:
             sink.packet(packet)
         except Exception:  # noqa: BLE001 - one reader's failure is its own; the others go on
-            _log.exception("stream.reader_failed", stream=self.name, reader=type(sink).__name__)
+            _log.exception("reader failed", stream=self.name, reader=type(sink).__name__)
             self.detach(sink)
             self._tell_end(sink, "the reader failed")
 
@@ -199,4 +199,4 @@ class LiveStream:
         try:
             sink.ended(reason if reason is not None else self.end_reason)
         except Exception:  # noqa: BLE001 - likewise
-            _log.exception("stream.reader_failed", stream=self.name, reader=type(sink).__name__)
+            _log.exception("reader failed", stream=self.name, reader=type(sink).__name__)

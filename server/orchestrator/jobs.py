@@ -13,7 +13,13 @@ from typing import Any, Final
 
 import structlog
 
-from runners.pool import NoRunner, RunnerLease, RunnerPool, RunnerRefused
+from runners.pool import (
+    NoRunner,
+    RunnerLease,
+    RunnerPool,
+    RunnerRefused,
+    RunnerUnreachable,
+)
 from server.errors import BadParameters, NoRunnerFree, OrchestratorFailed, Overloaded
 from server.obs.log import bound
 from trickle.errors import TrickleError
@@ -121,6 +127,9 @@ class LiveJobs:
             if error.status == 400:
                 raise BadParameters(str(error)) from None
             raise OrchestratorFailed(f"runner {lease.runner_id}: {error}") from None
+        except RunnerUnreachable as error:
+            await self._end(job)
+            raise OrchestratorFailed(str(error)) from None
         except BaseException:
             await self._end(job)
             raise

@@ -80,7 +80,7 @@ async def orchestrator(
                 lambda: trickle.protocol(fallback=runner.server), config.host, config.port
             )
         port = server.sockets[0].getsockname()[1]
-        local = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
+        local = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host
         url = config.service_uri.rstrip("/") or f"http://{local}:{port}"
         jobs.public_base = url + TRICKLE_BASE
         jobs.runner_base = f"http://{local}:{port}{TRICKLE_BASE}"

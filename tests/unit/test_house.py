@@ -120,4 +120,6 @@ def test_every_module_says_what_it_is(module: str) -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    assert all((setting.field.description or "").endswith(".") for setting in settings(NodeConfig()))
+    assert all(
+        (setting.field.description or "").endswith(".") for setting in settings(NodeConfig())
+    )

@@ -296,6 +296,10 @@ class TsDemuxer:
 
     def _aac(self, track: _Track, payload: bytes, pts: int) -> None:
         """A stamp belongs to the first frame that begins here, not to one that only ends here."""
+        if track.audio_rest and payload[:3] == track.audio_rest[:3]:
+            # A header, where the end of a frame should be: that frame's length was a lie.
+            track.audio_rest = b""
+            self.counters.units_dropped += 1
         if not track.audio_rest:
             frames, rest = adts_frames(payload)
             following = self._spread(Codec.AAC, frames, pts)

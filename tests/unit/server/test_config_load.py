@@ -12,9 +12,7 @@ from server.errors import ConfigError
 
 def test_flags_win_over_environment_and_environment_over_file(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
-    file.write_text(
-        '[gateway.rtmp]\nport = 1\n[log]\nlevel = "debug"\nformat = "json"\n'
-    )
+    file.write_text('[gateway.rtmp]\nport = 1\n[log]\nlevel = "debug"\nformat = "json"\n')
     config = load(
         file,
         {"PENSTOCK_GATEWAY_RTMP_PORT": "2", "PENSTOCK_LOG_LEVEL": "error", "HOME": "/root"},
@@ -33,7 +31,7 @@ def test_a_list_is_written_with_commas_in_flags_and_environment() -> None:
 @pytest.mark.parametrize(
     ("env", "flags", "told"),
     [
-        ({}, {"gateway.rtmp.prot": "1"}, "in --gateway.rtmp.prot; did you mean 'gateway.rtmp.port'"),
+        ({}, {"gateway.rtmp.prot": "1"}, "--gateway.rtmp.prot; did you mean 'gateway.rtmp.port'"),
         (
             {"PENSTOCK_GATEWAY_HTTP_PROT": "1"},
             {},
@@ -52,7 +50,7 @@ def test_a_misspelt_setting_is_named_with_its_likely_meaning(
 def test_a_misspelt_key_in_a_file_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "penstock.toml"
     file.write_text("[gateway]\nview_max = 3\n")
-    with pytest.raises(ConfigError, match="penstock.toml; did you mean 'gateway.viewers_max'"):
+    with pytest.raises(ConfigError, match=r"penstock\.toml; did you mean 'gateway.viewers_max'"):
         load(file)
 
 

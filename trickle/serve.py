@@ -1,0 +1,225 @@
+"""A trickle server: its channels, and the HTTP routes to them.
+
+It opens no port. Whoever does (`python -m trickle`, the orchestrator) makes a `protocol()` per
+connection, so that one port can be shared with any other HTTP application, and awaits `run()` for
+as long as the server shall live.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from trickle.channel import CURRENT, Channel
+from trickle.connection import Connection, Exchange
+from trickle.errors import ChannelNotFound
+from trickle.http1 import RequestHead
+from trickle.local import LocalPublisher, LocalSubscriber
+from trickle.routes import Routes, allow_create, allow_delete
+from trickle.table import Channels, Limits
+
+# What a publisher sends when it says nothing else, and what media subscribers insist on.
+DEFAULT_MIME: Final = "video/MP2T"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the server was made. Only ever grows."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    segments_in: int = 0
+    segments_out: int = 0
+    connections: int = 0
+    not_found: int = 0
+    no_segment: int = 0
+    aborts: int = 0
+    dropped_posts: int = 0
+    readers_cut: int = 0
+    bad_requests: int = 0
+    swept: int = 0
+
+
+class TrickleServer:
+    """Serves channels over HTTP and to its own process.
+
+    Attributes:
+        base: The path all channels lie under; begins and ends with a slash.
+        channels: The channels themselves.
+        counters: What has happened.
+        strict_go: Behave as go-livepeer where it loses data; for comparison runs.
+    """
+
+    def __init__(
+        self,
+        base: str = "/ai/trickle/",
+        *,
+        autocreate: bool = False,
+        changefeed: bool = False,
+        strict_go: bool = False,
+        limits: Limits | None = None,
+        before_create: Callable[[str, str], None] = allow_create,
+        before_delete: Callable[[str], None] = allow_delete,
+    ) -> None:
+        """Makes a server without a port.
+
+        Args:
+            base: The path to serve.
+            autocreate: Whether a POST makes the channel it names.
+            changefeed: Whether `_changes` announces channels that come and go.
+            strict_go: See the class.
+            limits: What it puts up with.
+            before_create: Asked before a channel is made over HTTP, with its name and MIME type.
+                Raises `Refused` to refuse.
+            before_delete: Asked before one is closed over HTTP.
+        """
+        if not (base.startswith("/") and base.endswith("/")):
+            raise ValueError(f"base must begin and end with a slash, not {base!r}")
+        self.base = base
+        self.limits = limits or Limits()
+        self.strict_go = strict_go
+        self.counters = Counters()
+        self.channels = Channels(
+            self.limits,
+            now=self.now(),
+            autocreate=autocreate,
+            changefeed=changefeed,
+            strict_go=strict_go,
+        )
+        self._routes = Routes(self, before_create=before_create, before_delete=before_delete)
+        self._base = base.encode("ascii")
+        self._connections: set[Connection] = set()
+        self._timers: dict[Channel, asyncio.TimerHandle] = {}
+
+    # ------------------------------------------------------------------ for this process
+
+    def create(self, name: str, *, mime_type: str = DEFAULT_MIME) -> None:
+        """Makes a channel; one of that name that exists keeps what it has.
+
+        Raises:
+            TooMany: There are as many channels as there may be.
+        """
+        self.channels.create(name, mime_type=mime_type, now=self.now())
+
+    def close_channel(self, name: str) -> None:
+        """Ends a channel for everybody. One that does not exist is no error."""
+        channel = self.channels.get(name)
+        if channel is not None:
+            self.channels.close(name, now=self.now())
+            timer = self._timers.pop(channel, None)
+            if timer is not None:
+                timer.cancel()
+
+    def exists(self, name: str) -> bool:
+        return name in self.channels
+
+    def local_publisher(self, name: str, *, mime_type: str = DEFAULT_MIME) -> LocalPublisher:
+        """A publisher inside this process. Like one over HTTP it makes no channel by itself."""
+        return LocalPublisher(self, name, mime_type=mime_type)
+
+    def local_subscriber(self, name: str, start: int = CURRENT) -> LocalSubscriber:
+        """A subscriber inside this process."""
+        return LocalSubscriber(self, name, start=start)
+
+    # ------------------------------------------------------------------ life
+
+    def protocol(self, fallback: Callable[[], asyncio.Protocol] | None = None) -> asyncio.Protocol:
+        """The protocol for one new connection.
+
+        Args:
+            fallback: Makes the protocol for requests that are not under `base`; for aiohttp that
+                is a runner's `server`. Without it they are answered 404.
+        """
+        return Connection(self, fallback)
+
+    async def run(self) -> None:
+        """Sweeps idle channels and connections until cancelled; then ends all of them."""
+        try:
+            while True:
+                await asyncio.sleep(self.limits.sweep_s)
+                now = self.now()
+                self.counters.swept += len(self.channels.sweep(now))
+                for connection in tuple(self._connections):
+                    idle_since = connection.idle_since
+                    if idle_since is not None and now - idle_since > self.limits.connection_idle_s:
+                        connection.close()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ends every channel and every connection. Answers already begun are still sent."""
+        self.channels.close_all(self.now())
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for connection in tuple(self._connections):
+            connection.close()
+
+    # ------------------------------------------------------------------ for connections
+
+    def joined(self, connection: Connection) -> bool:
+        """A connection is there; False when it is one too many."""
+        self.counters.connections += 1
+        if len(self._connections) >= self.limits.max_connections:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def left(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def claims(self, data: bytes) -> bool | None:
+        """Whether a request that begins so is under our base; None when that cannot be told yet."""
+        start = data.find(b" ") + 1
+        if not start:
+            return None if len(data) < len(b"DELETE ") else False
+        if data.startswith(b"http", start):
+            # A whole URL, as one sends to a proxy.
+            host = data.find(b"://", start) + 3
+            start = data.find(b"/", host)
+            if host < 3 or start < 0:
+                return None if b"\r\n" not in data else False
+        target = data[start : start + len(self._base)]
+        if len(target) < len(self._base) and b" " not in target:
+            return None if self._base.startswith(target) else False
+        return target == self._base
+
+    def answer(self, connection: Connection, head: RequestHead) -> bytes | Exchange:
+        """What a request gets: an answer, or an exchange that takes its time."""
+        return self._routes.answer(connection, head)
+
+    def watch_timers(self, channel: Channel) -> None:
+        """Sees to it that what is in doubt on a channel is decided in time."""
+        due = channel.next_timer()
+        if due is not None and channel not in self._timers:
+            loop = asyncio.get_running_loop()
+            self._timers[channel] = loop.call_at(due, self._tick, channel)
+
+    def find(self, name: str, *, mime_type: str = DEFAULT_MIME) -> Channel:
+        """The channel of that name, made if this server makes them.
+
+        Raises:
+            ChannelNotFound: There is none, and it does not.
+            TooMany: It would be one too many.
+        """
+        channel = self.channels.get(name)
+        if channel is None:
+            if not self.channels.autocreate:
+                raise ChannelNotFound(name)
+            channel = self.channels.create(name, mime_type=mime_type, now=self.now())
+        return channel
+
+    # ------------------------------------------------------------------ inside
+
+    def _tick(self, channel: Channel) -> None:
+        self._timers.pop(channel, None)
+        channel.tick(self.now())
+        self.watch_timers(channel)
+
+    def now(self) -> float:
+        try:
+            return asyncio.get_running_loop().time()
+        except RuntimeError:
+            # Made before its loop runs. Every loop we use counts on the same clock.
+            return time.monotonic()
