@@ -22,6 +22,13 @@ BUDGET_S: Final = 0.25
 # finish the picture before, and encoding.
 _AFTER_S: Final = 0.05
 
+# So many frames may wait for an effect that is fast enough to catch up: a tenth of a second.
+_CATCH_UP_FRAMES: Final = 3
+# It is, when its turns take no more than this share of the time between frames.
+_CATCH_UP_SHARE: Final = 0.7
+# How much the newest interval and turn count against those before.
+_SMOOTHING: Final = 0.2
+
 # Coded frames older than this are not decoded. Beyond the budget for pictures, so that a hiccup
 # costs single frames and not everything up to the next keyframe.
 _DECODE_BUDGET_S: Final = 0.5
@@ -51,34 +58,60 @@ T = TypeVar("T")
 
 
 class Pacer(Generic[T]):
-    """One waiting place in front of the model."""
+    """The waiting places in front of the model.
+
+    An effect slower than its input gets the newest frame and no other. One that is faster may
+    find a few waiting after a hiccup, and does them all, in order: dropping them would be seen.
+    """
 
     def __init__(self, *, budget_s: float = BUDGET_S) -> None:
         self.drops: Counter[Drop] = Counter()
         self._takes_within_s = budget_s - _AFTER_S
-        self._waiting: tuple[T, float] | None = None
+        self._waiting: deque[tuple[T, float]] = deque()
+        self._last_arrival: float | None = None
+        self._interval_s = 0.0
+        self._turn_s = 0.0
+        self._taken_at: float | None = None
 
     def arrive(self, frame: T, captured_at: float) -> None:
-        """A decoded frame is there; one that still waits gives way to it."""
-        if self._waiting is not None:
-            self.drops[Drop.SUPERSEDED] += 1
-        self._waiting = (frame, captured_at)
+        """A decoded frame is there."""
+        if self._last_arrival is not None:
+            self._interval_s += (captured_at - self._last_arrival - self._interval_s) * _SMOOTHING
+        self._last_arrival = captured_at
+        self._waiting.append((frame, captured_at))
+        self._keep_newest(_CATCH_UP_FRAMES if self._catches_up() else 1)
 
     def take(self, now: float) -> T | None:
         """The model is free: returns the frame for it, if there is one worth showing."""
-        if self._waiting is None:
-            return None
-        (frame, captured_at), self._waiting = self._waiting, None
-        if now - captured_at > self._takes_within_s:
+        if not self._catches_up():
+            self._keep_newest(1)
+        while self._waiting:
+            frame, captured_at = self._waiting.popleft()
+            if now - captured_at <= self._takes_within_s:
+                self._taken_at = now
+                return frame
             self.drops[Drop.LATE] += 1
-            return None
-        return frame
+        return None
+
+    def done(self, now: float) -> None:
+        """The model is through with the frame that was taken."""
+        if self._taken_at is not None:
+            self._turn_s += (now - self._taken_at - self._turn_s) * _SMOOTHING
+            self._taken_at = None
 
     def clear(self, reason: Drop) -> None:
-        """Nobody will take what waits."""
-        if self._waiting is not None:
-            self.drops[reason] += 1
-            self._waiting = None
+        """Nobody will take what waits, nor finish what was taken."""
+        self.drops[reason] += len(self._waiting)
+        self._waiting.clear()
+        self._taken_at = None
+
+    def _catches_up(self) -> bool:
+        return self._turn_s < self._interval_s * _CATCH_UP_SHARE
+
+    def _keep_newest(self, count: int) -> None:
+        while len(self._waiting) > count:
+            self._waiting.popleft()
+            self.drops[Drop.SUPERSEDED] += 1
 
 
 class Backlog:

@@ -182,8 +182,9 @@ class Channel:
         self.active_at = now
         room = self._window.max_segment_bytes - segment.size
         if len(data) > room:
-            segment.append(data[:room])
-            self._count(room)
+            if self._segments.get(segment.seq) is segment:
+                self._count(room)
+                segment.append(data[:room])
             segment.end(now, truncated=True)
             raise SegmentTooLarge(
                 f"segment {segment.seq} of {self.name!r} is over "

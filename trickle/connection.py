@@ -145,13 +145,7 @@ class Connection(asyncio.Protocol):
             self._held = self._held + data if self._held else data
             self._pump()
         elif state is State.GUEST:
-            assert self._guest is not None
-            self._held = self._guest.feed(data)
-            if self._guest.between and self._held:
-                self._state = State.BETWEEN
-                self._pump()
-            elif self._guest.between:
-                self._state = State.BETWEEN
+            self._feed_guest(data)
         elif state is State.ANSWERING:
             self._held += data
             if len(self._held) > MAX_AHEAD_BYTES and self._transport is not None:
@@ -167,20 +161,18 @@ class Connection(asyncio.Protocol):
         return None
 
     def pause_writing(self) -> None:
+        self.paused = True
         if self._guest is not None:
             self._guest.protocol.pause_writing()
-            return
-        self.paused = True
-        if self.exchange is not None and not isinstance(self.exchange, Posting):
+        elif self.exchange is not None and not isinstance(self.exchange, Posting):
             self._stall = self.later(self.server.limits.reader_stall_s, self._cut)
 
     def resume_writing(self) -> None:
-        if self._guest is not None:
-            self._guest.protocol.resume_writing()
-            return
         self.paused = False
         self._cancel_stall()
-        if self.exchange is not None:
+        if self._guest is not None:
+            self._guest.protocol.resume_writing()
+        elif self.exchange is not None:
             self.exchange.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -209,7 +201,8 @@ class Connection(asyncio.Protocol):
             if not self._next_request():
                 return
         self._set_timer(None)
-        self.idle_since = None if self._state is not State.BETWEEN else self.now()
+        idle = self._state is State.BETWEEN and self._guest is None
+        self.idle_since = self.now() if idle else None
 
     def _next_request(self) -> bool:
         """Begins the request at the front of what is held; False when more of it must come."""
@@ -306,13 +299,15 @@ class Connection(asyncio.Protocol):
         if self._guest is None:
             self._transport.set_write_buffer_limits()
             self._guest = Guest(self._fallback(), self._transport)
-        self._set_timer(None)
-        self.idle_since = None
-        self._state = State.GUEST
-        self._held = self._guest.feed(data)
-        if self._guest.between:
-            self._state = State.BETWEEN
+        self._feed_guest(data)
         return True
+
+    def _feed_guest(self, data: bytes) -> None:
+        guest = self._guest
+        assert guest is not None
+        self._held = b""
+        guest.feed(data)
+        self._state = State.BETWEEN if guest.between else State.GUEST
 
     def _need_more(self, data: bytes) -> bool:
         self._held = data

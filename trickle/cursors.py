@@ -145,6 +145,11 @@ class SubscriberCursor:
         self._served = False
         self._behind_since: float | None = None
 
+    def seek(self, seq: int) -> None:
+        """Goes elsewhere."""
+        self.position = seq
+        self._behind_since = None
+
     def answered(
         self,
         status: int,

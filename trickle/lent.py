@@ -49,66 +49,50 @@ class Guest:
 
     Attributes:
         protocol: Who gets the bytes.
-        between: It has got whole messages: the next bytes begin another.
+        between: It has got whole messages, and the next bytes begin another.
     """
 
     def __init__(self, protocol: asyncio.Protocol, transport: asyncio.Transport) -> None:
         self.protocol = protocol
         self.between = True
         self._lent = Lent(transport)
-        self._body: Body | ChunkedBody | None = None
+        self._body: Body | ChunkedBody = Body(0)
         # An upgrade, or bytes that are no HTTP/1.1: from here on all of it is the guest's.
         self._for_good = False
         protocol.connection_made(cast("asyncio.Transport", self._lent))
 
-    def feed(self, data: bytes) -> bytes:
-        """Passes on the bytes of the present message, and returns those behind it.
+    def feed(self, data: bytes) -> None:
+        """Passes on bytes. A message begins with its whole head: until then the caller holds it.
 
-        A message begins with its whole head: what is held until then is the caller's.
+        A client that sends its next request before this answer is complete, which none does, stays
+        with this guest: there is no telling when the connection could be taken back.
         """
-        if self._for_good:
-            self.protocol.data_received(data)
-            return b""
-        at = 0
-        if self.between:
-            at = self._begin(data)
-            if self._for_good:
-                self.protocol.data_received(data)
-                return b""
-        assert self._body is not None
-        rest = b""
-        if not self._body.done:
-            try:
-                self._body.feed(data[at:])
-            except BadMessage:
-                # Let the guest say what it thinks of it.
-                self._for_good, self.between = True, False
-                self.protocol.data_received(data)
-                return b""
-            rest = self._body.rest
-        else:
-            rest = data[at:]
-        self.between = self._body.done
-        self.protocol.data_received(data[: len(data) - len(rest)] if rest else data)
-        return rest
+        if not self._for_good and not self._ends_with(data):
+            self._for_good, self.between = True, False
+        self.protocol.data_received(data)
 
     def leave(self) -> None:
         """Takes the connection back. The guest is told that it was lost."""
         self._lent.taken_back = True
         self.protocol.connection_lost(None)
 
-    def _begin(self, data: bytes) -> int:
-        """Reads a head, and returns where its body starts."""
-        self.between = False
-        end = data.find(END_OF_HEAD)
-        if end < 0:
-            self._for_good = True
-            return 0
+    def _ends_with(self, data: bytes) -> bool:
+        """Follows the present message; False when we cannot, or need not any more."""
         try:
-            head = parse_request(data[: end + 4])
-            self._body = request_body(head)
+            if self.between:
+                end = data.find(END_OF_HEAD) + len(END_OF_HEAD)
+                if end < len(END_OF_HEAD):
+                    return False
+                head = parse_request(data[:end])
+                if head.upgrade or head.method == b"CONNECT":
+                    return False
+                self._body = request_body(head)
+                data = data[end:]
+            if data and not self._body.done:
+                self._body.feed(data)
+                data = self._body.rest
         except BadMessage:
-            self._for_good = True
-            return 0
-        self._for_good = head.upgrade or head.method == b"CONNECT"
-        return end + 4
+            # Let the guest say what it thinks of it.
+            return False
+        self.between = self._body.done
+        return not (self.between and data)

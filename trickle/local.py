@@ -216,7 +216,7 @@ class LocalSubscriber:
 
     def seek(self, seq: int) -> None:
         """Goes to a number, NEXT or CURRENT."""
-        self.cursor.position = seq
+        self.cursor.seek(seq)
 
     async def next(self) -> LocalReader:
         """Waits for the next segment to begin.

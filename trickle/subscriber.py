@@ -222,6 +222,11 @@ class TrickleSubscriber:
                 delay_s = step.delay_s
             await asyncio.sleep(delay_s)
 
+    def seek(self, seq: int) -> None:
+        """Goes to a number, NEXT or CURRENT; the next `next` begins there."""
+        self.cursor.seek(seq)
+        self._forget_ahead()
+
     async def close(self) -> None:
         """Lets go of every connection."""
         self._reader = None
@@ -255,16 +260,21 @@ class TrickleSubscriber:
                     _, told = await asyncio.shield(ahead)
                     answer = await asyncio.shield(told)
             except TimeoutError:
-                self._ahead = None
-                ahead.cancel()
-                if ahead.done() and not ahead.cancelled() and ahead.exception() is None:
-                    ahead.result()[0].abort()
+                self._forget_ahead()
             except ConnectionFailed:
                 self._ahead = None
                 raise
             else:
                 self._ahead = None
                 return answer
+
+    def _forget_ahead(self) -> None:
+        """The GET that stands ahead is of no more use; its connection neither."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.cancel() or ahead.cancelled():
+            return
+        if ahead.exception() is None:
+            ahead.result()[0].abort()
 
     def _connect_ahead(self) -> None:
         position = self.cursor.position

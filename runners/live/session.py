@@ -70,6 +70,7 @@ class LiveSession:
         self._restart_logs: list[str] | None = None
         self._sends_params = True
         self._has_output = False
+        self._proved_epoch = 0
         self._params_at_ms: float | None = None
         self._state = State.LOADING
         self._state_at_ms = self._started_ms = _now_ms()
@@ -224,6 +225,9 @@ class LiveSession:
                 self._turnstile.given(message)
                 if message.error is not None:
                     self._later(self._error, message.error)
+                elif message.epoch != self._proved_epoch:
+                    self._proved_epoch = message.epoch
+                    self._later(self.settings.proved, message.epoch)
             case Opened(epoch=epoch):
                 self._turnstile.opened(epoch)
                 self._later(self._opened, message)

@@ -22,14 +22,19 @@ class Settings:
         self.pipeline = pipeline
         self.params: dict[str, Any] = dict(params)
         self._epoch = 0
+        self._confirmed_epoch = 0
+        self._proven: tuple[str, dict[str, Any]] | None = None
         self._under_way: Open | Update | None = None
         self._next: tuple[str | None, dict[str, Any]] | None = None
 
     def open(self) -> Open:
         """A model process is there, and knows nothing: returns what to begin with.
 
-        Changes that its predecessor had not answered are forgotten; they may be what ended it.
+        That is the last with which a picture was made. Later ones may be what ended its
+        predecessor, and so may changes that it had not answered.
         """
+        if self._proven is not None:
+            self.pipeline, self.params = self._proven
         self._epoch += 1
         self._next = None
         opening = Open(self.pipeline, self.params, self._epoch)
@@ -56,7 +61,13 @@ class Settings:
         if not self._answers(answer.epoch):
             return None
         self.pipeline, self.params = answer.pipeline, answer.params
+        self._confirmed_epoch = answer.epoch
         return self._send_next()
+
+    def proved(self, epoch: int) -> None:
+        """A picture was made with the settings of `epoch`."""
+        if epoch == self._confirmed_epoch:
+            self._proven = self.pipeline, self.params
 
     def refused(self, answer: Refused) -> Open | Update | None:
         """The model will not. What was before still holds; returns what to send next.

@@ -118,6 +118,7 @@ class Turnstile:
             if flight is None or flight.seq != result.seq:
                 return  # of a stream that has ended
             self._flight = None
+            self._pacer.done(self._clock())
         if result.shown:
             self._results.show(flight, result.effect_s)
         else:

@@ -18,12 +18,13 @@ def opening(host: str, port: int, *, setting: str) -> Generator[None, None, None
     try:
         yield
     except OSError as error:
-        # asyncio wraps the original with the same number but a longer text.
-        if error.errno == errno.EADDRINUSE:
+        # uvloop hides the number of a UDP port's refusal behind an error of its own.
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        if cause.errno == errno.EADDRINUSE:
             raise AddressInUse(
                 f"port {port} on {host} is in use ({setting})",
                 remedy=f"stop the other program, or choose another port: --{setting} {port + 1}",
             ) from None
         raise ConfigError(
-            f"cannot listen on {host}:{port} ({setting}): {error.strerror or error}"
+            f"cannot listen on {host}:{port} ({setting}): {cause.strerror or error}"
         ) from None

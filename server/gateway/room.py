@@ -19,7 +19,16 @@ from server.errors import NodeError, StreamReplaced
 from server.gateway.latency import Percentiles
 from server.gateway.live import LiveJob
 from server.gateway.orchestrators import JobUrls, Orchestrators
-from server.gateway.status import Facts, Media, Problem, Report, State, sentence, state_of
+from server.gateway.status import (
+    KEEPS_UP_SHARE,
+    Facts,
+    Media,
+    Problem,
+    Report,
+    State,
+    sentence,
+    state_of,
+)
 from server.media.stream import LiveStream
 from server.obs.log import bound
 from server.obs.metrics import Metrics
@@ -180,7 +189,7 @@ class Room:
             ended=self.source.ended,
             job_running=job is not None,
             result_age_s=None if self._result_at is None else now - self._result_at,
-            runner_state=self._runner_state,
+            keeps_up=self._keeps_up(),
             runner_restarting=self._runner_state in RUNNER_RESTARTING and self._tries == 0,
             tries=self._tries,
             problem=self._problem,
@@ -209,6 +218,10 @@ class Room:
             viewers=self.viewers,
             problem=self._problem if state in (State.FAILED, State.RESTARTING) else None,
         )
+
+    def _keeps_up(self) -> bool:
+        given, made = self.source.stats().fps, self.output.stats().fps
+        return made >= KEEPS_UP_SHARE * given
 
     # --- the room's life
 

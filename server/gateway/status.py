@@ -11,8 +11,11 @@ from server.gateway.latency import Percentiles
 # Results that are older than this are not "live", whatever the runner says of itself.
 RESULT_FRESH_S: Final = 2.0
 
-# Words an ai-runner has for itself, and whether pictures can be expected while it says so.
-RUNNER_DEGRADED: Final = ("DEGRADED_INPUT", "DEGRADED_INFERENCE")
+# For so long after the last result a replacement is still on its way; after that it has failed.
+RESTART_S: Final = 10.0
+
+# Fewer results than this share of the input, and a viewer sees it.
+KEEPS_UP_SHARE: Final = 0.75
 
 
 class State(StrEnum):
@@ -21,7 +24,7 @@ class State(StrEnum):
     WAITING = "waiting"  # nobody publishes
     STARTING = "starting"  # a publisher is there, results are not yet
     LIVE = "live"
-    DEGRADED = "degraded"  # live, but the runner cannot keep up or gets too little
+    DEGRADED = "degraded"  # live, but the runner cannot keep up
     RESTARTING = "restarting"  # results stopped; a runner or an orchestrator is being replaced
     FAILED = "failed"  # no orchestrator takes it; we go on trying
     ENDED = "ended"
@@ -46,7 +49,8 @@ class Facts:
 
     Attributes:
         result_age_s: How long ago the last result came; None before the first.
-        runner_state: The runner's own word for itself, from its last status event.
+        keeps_up: Results come nearly as often as pictures go out.
+        runner_restarting: The runner says that its model is not there at the moment.
         tries: How many jobs this stream has begun since results last came.
     """
 
@@ -54,7 +58,7 @@ class Facts:
     ended: bool = False
     job_running: bool = False
     result_age_s: float | None = None
-    runner_state: str | None = None
+    keeps_up: bool = True
     runner_restarting: bool = False
     tries: int = 0
     problem: Problem | None = None
@@ -70,8 +74,10 @@ def state_of(facts: Facts) -> State:
     if facts.runner_restarting and facts.job_running:
         return State.RESTARTING
     if facts.job_running and fresh:
-        return State.DEGRADED if facts.runner_state in RUNNER_DEGRADED else State.LIVE
-    if not facts.job_running and facts.problem is not None:
+        return State.LIVE if facts.keeps_up else State.DEGRADED
+    if facts.result_age_s is not None and facts.result_age_s < RESTART_S:
+        return State.RESTARTING
+    if facts.problem is not None:
         return State.FAILED
     return State.STARTING if facts.result_age_s is None else State.RESTARTING
 

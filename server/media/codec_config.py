@@ -10,7 +10,7 @@ from typing import Final
 from server.media.errors import CodecNotTaken, FlvError
 from trickle.media.annexb import join_nal_units
 from trickle.media.packets import Codec
-from trickle.media.ts_pes import AAC_RATES
+from trickle.media.ts_audio import AAC_RATES
 
 # A stream has one of each set, seldom two; the count's field would allow hundreds.
 _SETS_MAX: Final = 64

@@ -6,7 +6,6 @@ it is `server.edge.rtmp`. Section numbers refer to Adobe's RTMP specification 1.
 """
 
 import struct
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -20,9 +19,14 @@ from server.media.rtmp_chunks import (
     ChunkWriter,
     Message,
 )
-
-AUDIO: Final = 8
-VIDEO: Final = 9
+from server.media.rtmp_events import (
+    AUDIO,
+    VIDEO,
+    Event,
+    Metadata,
+    PublishEnded,
+    PublishRequested,
+)
 
 _ACKNOWLEDGEMENT: Final = 3
 _USER_CONTROL: Final = 4
@@ -72,36 +76,6 @@ class Phase(StrEnum):
     ASKING = "asking"
     PUBLISHING = "publishing"
     CLOSING = "closing"
-
-
-@dataclass(frozen=True, slots=True)
-class PublishRequested:
-    """The peer wants to publish: answer with `accept` or `refuse`.
-
-    Attributes:
-        app: As the peer connected, without its query.
-        name: The stream's name, without its query.
-        query: The queries of the name, the app and the URL, in this order, without "?".
-    """
-
-    app: str
-    name: str
-    query: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What the peer says of its stream (onMetaData)."""
-
-    values: dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class PublishEnded:
-    """The peer stopped publishing, and said so."""
-
-
-Event = Message | PublishRequested | Metadata | PublishEnded
 
 
 class RtmpSession:

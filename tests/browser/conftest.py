@@ -4,8 +4,13 @@ All of them live on the session's event loop, so that one browser serves all tes
 say `pytestmark = pytest.mark.asyncio(loop_scope="session")`.
 """
 
+import asyncio
+import re
 import shutil
+import signal
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aioice.ice
 import pytest
@@ -16,6 +21,9 @@ from tests.browser.fake_gateway import FakeGateway, fake_gateway
 
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+
+NODE_START_S = 20  # 3 s to a serving page on an idle machine; tests run on busy ones
+NODE_STOP_S = 8  # 5 s is promised
 
 # Real media in a real browser, on a machine without a screen, a camera or a network.
 CHROMIUM_FLAGS = [
@@ -72,3 +80,46 @@ async def gateway(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeGateway]
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda *_, **__: ["127.0.0.1"])
     async with fake_gateway() as gateway:
         yield gateway
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def node_url() -> AsyncIterator[str]:
+    """The real node, all roles in one process tree, on ports of its own choosing."""
+    ports = ("gateway.http", "gateway.rtmp", "gateway.webrtc", "orchestrator")
+    flags = [flag for name in ports for flag in (f"--{name}.port", "0")]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "up", *flags),
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said: list[str] = []
+    try:
+        async with asyncio.timeout(NODE_START_S):
+            url = await first_url(process.stdout, said)
+        # A pipe that nobody reads fills up, and then the node stands still.
+        reading = asyncio.create_task(read_on(process.stdout, said))
+        yield url
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(NODE_STOP_S):
+            await process.wait()
+        await reading
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+            print("".join(said[-60:]))
+
+
+async def first_url(output: asyncio.StreamReader, said: list[str]) -> str:
+    while line := (await output.readline()).decode():
+        said.append(line)
+        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):(\d+)(?=/?\s|/?$)", line):
+            return f"http://127.0.0.1:{found[1]}"
+    raise AssertionError("the node ended without naming its page:\n" + "".join(said))
+
+
+async def read_on(output: asyncio.StreamReader, said: list[str]) -> None:
+    while line := await output.readline():
+        said.append(line.decode(errors="replace"))

@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
+from runners.sdk import Picture
 from server.gateway.room import Room
 from server.media.stream import LiveStream, StreamReader
 from tests.support.node import NodeClient, node_here
-from tests.support.pixel_clock import Picture
 from tests.support.processes import ffmpeg_publish, program
 
 PATIENCE_S = 20.0

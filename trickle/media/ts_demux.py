@@ -19,20 +19,13 @@ from typing import Final
 from trickle.media.annexb import is_keyframe
 from trickle.media.packets import Codec, Packet
 from trickle.media.stamps import Unwrapper
+from trickle.media.ts_audio import AacSplitter, split_opus
 from trickle.media.ts_mux import PAYLOAD_BYTES, SYNC, TS_BYTES
-from trickle.media.ts_pes import adts_frames, is_pes, opus_frames, parse_head, pes_bytes
-from trickle.media.ts_tables import (
-    PAT_PID,
-    ElementaryStream,
-    parse_pat,
-    parse_pmt,
-    section_bytes,
-)
+from trickle.media.ts_pes import is_pes, parse_head, pes_bytes
+from trickle.media.ts_tables import PAT_PID, ElementaryStream, TableReader
 
 # An intra picture of 4K at any rate that is streamed live is smaller.
 PES_BYTES_MAX: Final = 8 * 1024 * 1024
-# The longest ADTS frame that its 13-bit length can say.
-_AUDIO_REST_MAX: Final = 8191
 # Units that must have ended in stuffing before we believe that stuffing is an end.
 _HINT_TRIALS: Final = 8
 # Sync bytes in a row, a packet apart, that make us believe we are back in step.
@@ -40,7 +33,6 @@ _RESYNC_PACKETS: Final = 3
 # Packets taken at once where nothing but payload is expected, and where trying begins to pay.
 _BLOCK: Final = 128
 _BLOCK_MIN: Final = 3
-_SECTION_BYTES_MAX: Final = 1024
 
 _SYNCS: Final = bytes((SYNC,)) * _BLOCK
 _PLAIN_FLAGS: Final = bytes(0x10 | (n & 15) for n in range(16 + _BLOCK))
@@ -70,8 +62,7 @@ class _Track:
     stuffed: bool = False
     stuffed_ends: int = 0
     hinted: bool = False
-    audio_rest: bytes = b""
-    audio_rest_at: float = 0.0
+    aac: AacSplitter = field(default_factory=AacSplitter)
 
     def clear(self) -> None:
         self.parts = []
@@ -98,10 +89,7 @@ class TsDemuxer:
         self._rest = b""
         self._in_step = True
         self._tracks: dict[int, _Track] = {}
-        self._sections: dict[int, bytes] = {}
-        self._read: dict[int, bytes] = {}
-        self._pmt_pid: int | None = None
-        self._pats = 0
+        self._tables = TableReader()
         self._clock = Unwrapper(33)
         self._ready: list[Packet] = []
 
@@ -119,8 +107,10 @@ class TsDemuxer:
             pid = ((buffer[at + 1] & 0x1F) << 8) | buffer[at + 2]
             track = tracks.get(pid)
             if track is None:
-                if pid in (PAT_PID, self._pmt_pid):
-                    self._table(pid, buffer, at)
+                if pid in (PAT_PID, self._tables.pmt_pid):
+                    streams = self._tables.feed(pid, buffer[at : at + TS_BYTES])
+                    if streams is not None:
+                        self._program(streams)
                 at += TS_BYTES
                 continue
             self._packet(track, buffer, at)
@@ -179,11 +169,16 @@ class TsDemuxer:
             stuffed = _is_stuffed(buffer, at + 4)
         counter = fourth & 15
         gap = track.counter >= 0 and counter != (track.counter + 1) & 15
-        if gap and counter == track.counter and not second & 0x40 and self._pats == track.tables:
+        if (
+            gap
+            and counter == track.counter
+            and not second & 0x40
+            and self._tables.pats == track.tables
+        ):
             return  # sent twice, which the standard allows
         track.counter = counter
-        same_tables = self._pats == track.tables
-        track.tables = self._pats
+        same_tables = self._tables.pats == track.tables
+        track.tables = self._tables.pats
         payload = buffer[start : at + TS_BYTES]
         if second & 0x40:
             self._begin(track, payload, broken=gap and same_tables)
@@ -264,7 +259,7 @@ class TsDemuxer:
                 or buffer[at + 1 : stop : TS_BYTES] != track.high[:count]
                 or buffer[at + 3 : stop : TS_BYTES] != _PLAIN_FLAGS[counter : counter + count]
                 or buffer[at:stop:TS_BYTES] != _SYNCS[:count]
-                or self._pats != track.tables
+                or self._tables.pats != track.tables
             ):
                 break
             track.parts += _payloads(count).unpack_from(buffer, at)
@@ -289,75 +284,13 @@ class TsDemuxer:
             if payload:
                 keyframe = is_keyframe(payload, codec)
                 self._ready.append(Packet(codec, payload, pts, dts, keyframe))
-        elif codec is Codec.AAC:
-            self._aac(track, payload, pts)
-        else:
-            self._spread(codec, opus_frames(payload), pts)
-
-    def _aac(self, track: _Track, payload: bytes, pts: int) -> None:
-        """A stamp belongs to the first frame that begins here, not to one that only ends here."""
-        if track.audio_rest and payload[:3] == track.audio_rest[:3]:
-            # A header, where the end of a frame should be: that frame's length was a lie.
-            track.audio_rest = b""
-            self.counters.units_dropped += 1
-        if not track.audio_rest:
-            frames, rest = adts_frames(payload)
-            following = self._spread(Codec.AAC, frames, pts)
-        else:
-            carried = len(track.audio_rest)
-            frames, rest = adts_frames(track.audio_rest + payload)
-            if frames and len(frames[0][0]) > carried:
-                self._spread(Codec.AAC, frames[:1], track.audio_rest_at)
-                frames = frames[1:]
-            following = self._spread(Codec.AAC, frames, pts)
-        track.audio_rest = rest if len(rest) <= _AUDIO_REST_MAX else b""
-        track.audio_rest_at = following
-
-    def _spread(self, codec: Codec, frames: list[tuple[bytes, float]], first: float) -> float:
-        """Makes packets of the frames of one PES packet, one after the other in time."""
-        at = float(first)
-        for frame, ticks in frames:
-            stamp = round(at)
-            self._ready.append(Packet(codec, frame, stamp, stamp, keyframe=True))
-            at += ticks
-        return at
-
-    def _table(self, pid: int, buffer: bytes, at: int) -> None:
-        """Joins a section of PAT or PMT and reads it, if it is not the one already read."""
-        flags = buffer[at + 3]
-        if buffer[at + 1] & 0x80 or flags & 0xC0 or not flags & 0x10:
             return
-        start = at + 4 + (1 + buffer[at + 4] if flags & 0x20 else 0)
-        payload = buffer[start : at + TS_BYTES]
-        if buffer[at + 1] & 0x40:
-            if not payload:
-                return
-            section = payload[1 + payload[0] :]
-            if pid == PAT_PID:
-                self._pats += 1
-        else:
-            begun = self._sections.pop(pid, b"")
-            if not begun:
-                return
-            section = begun + payload
-        if len(section) < 3 or len(section) < section_bytes(section):
-            if 0 < len(section) <= _SECTION_BYTES_MAX:
-                self._sections[pid] = section
-            return
-        section = section[: section_bytes(section)]
-        self._sections.pop(pid, None)
-        if self._read.get(pid) == section:
-            return
-        self._read[pid] = section
-        if pid == PAT_PID:
-            self._pmt_pid = parse_pat(section) or self._pmt_pid
-        else:
-            self._program(parse_pmt(section))
+        frames = track.aac.split(payload, pts) if codec is Codec.AAC else split_opus(payload, pts)
+        for frame, at in frames:
+            self._ready.append(Packet(codec, frame, at, at, keyframe=True))
 
-    def _program(self, streams: list[ElementaryStream] | None) -> None:
+    def _program(self, streams: list[ElementaryStream]) -> None:
         """Keeps the streams that stay, drops those that have gone, begins the new ones."""
-        if streams is None:
-            return
         video = next((stream for stream in streams if stream.codec.is_video), None)
         audio = next((stream for stream in streams if not stream.codec.is_video), None)
         chosen = {stream.pid: stream for stream in (video, audio) if stream is not None}
@@ -368,7 +301,7 @@ class TsDemuxer:
         for pid, stream in chosen.items():
             if pid in self._tracks:
                 self._tracks[pid].stream = stream
-            elif pid not in (PAT_PID, self._pmt_pid):
+            elif pid not in (PAT_PID, self._tables.pmt_pid):
                 self._tracks[pid] = _Track(
                     stream, bytes((pid >> 8,)) * _BLOCK, bytes((pid & 0xFF,)) * _BLOCK
                 )

@@ -1,29 +1,17 @@
-"""What is inside a PES packet: stamps, access units, audio frames.
+"""PES packets: how long they are, and when what is in them is to be decoded and shown.
 
-Pure. `ts_demux` joins TS packets into PES packets and asks here what they hold. Numbers in brackets
-are clauses of ISO/IEC 13818-1.
+Pure. `ts_demux` joins TS packets into PES packets and asks here. What sound is inside them is told
+apart in `ts_audio`. Numbers in brackets are clauses of ISO/IEC 13818-1.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from trickle.media.packets import CLOCK_HZ
 from trickle.media.ts_mux import LENGTH_MAGIC
 
 HEADER_BYTES: Final = 9
 _START: Final = b"\0\0\1"
 _PRIVATE_BYTES: Final = 16
-
-AAC_FRAME_SAMPLES: Final = 1024
-AAC_RATES: Final = (
-    96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350,
-)  # fmt: skip
-_ADTS_HEADER_BYTES: Final = 7
-
-# Opus frame durations in ticks by the five bits of configuration (RFC 6716, table 2).
-_OPUS_MS: Final = (10, 20, 40, 60) * 3 + (10, 20) * 2 + (2.5, 5, 10, 20) * 4
-_OPUS_TICKS: Final = tuple(int(ms * CLOCK_HZ / 1000) for ms in _OPUS_MS)
-_OPUS_PACKET_TICKS_MAX: Final = CLOCK_HZ * 120 // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,69 +73,3 @@ def _stamp(pes: bytes, at: int) -> int:
         | (pes[at + 3] << 7)
         | (pes[at + 4] >> 1)
     )
-
-
-def adts_frames(data: bytes) -> tuple[list[tuple[bytes, float]], bytes]:
-    """Splits AAC at its ADTS headers.
-
-    Returns:
-        Each frame with its duration in ticks, and the beginning of a frame that is not all there.
-    """
-    frames: list[tuple[bytes, float]] = []
-    at = 0
-    end = len(data)
-    while end - at >= _ADTS_HEADER_BYTES:
-        if data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
-            at = data.find(b"\xff", at + 1)
-            if at < 0:
-                return frames, b""
-            continue
-        rate = (data[at + 2] >> 2) & 15
-        size = ((data[at + 3] & 3) << 11) | (data[at + 4] << 3) | (data[at + 5] >> 5)
-        if rate >= len(AAC_RATES) or size < _ADTS_HEADER_BYTES:
-            at += 1
-            continue
-        if at + size > end:
-            break
-        samples = AAC_FRAME_SAMPLES * ((data[at + 6] & 3) + 1)
-        frames.append((data[at : at + size], samples * CLOCK_HZ / AAC_RATES[rate]))
-        at += size
-    return frames, data[at:]
-
-
-def opus_frames(data: bytes) -> list[tuple[bytes, float]]:
-    """Splits Opus at its control headers (the Opus-in-TS mapping, draft 0.1.3)."""
-    frames: list[tuple[bytes, float]] = []
-    at = 0
-    end = len(data)
-    while at + 2 < end and data[at] == 0x7F and data[at + 1] & 0xE0 == 0xE0:
-        flags = data[at + 1]
-        at += 2
-        size = 0
-        while at < end and data[at] == 0xFF:
-            size += 255
-            at += 1
-        if at >= end:
-            break
-        size += data[at]
-        at += 1
-        at += 2 * bool(flags & 0x10) + 2 * bool(flags & 0x08)  # samples to trim off either end
-        if flags & 0x04 and at < end:
-            at += 1 + data[at]
-        if not size or at + size > end:
-            break
-        packet = data[at : at + size]
-        frames.append((packet, float(opus_ticks(packet))))
-        at += size
-    return frames
-
-
-def opus_ticks(packet: bytes) -> int:
-    """How long an Opus packet plays; 0 when it is malformed."""
-    if not packet:
-        return 0
-    count = (1, 2, 2, 0)[packet[0] & 3]
-    if not count and len(packet) > 1:
-        count = packet[1] & 0x3F
-    ticks = count * _OPUS_TICKS[packet[0] >> 3]
-    return ticks if ticks <= _OPUS_PACKET_TICKS_MAX else 0

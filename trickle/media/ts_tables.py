@@ -28,6 +28,9 @@ _EXTENSION: Final = 0x7F
 _OPUS_EXTENSION: Final = 0x80
 _REGISTERED: Final = {b"Opus": Codec.OPUS, b"HEVC": Codec.HEVC}
 
+# A PMT of a program we can carry is a tenth of this.
+_SECTION_BYTES_MAX: Final = 1024
+
 _HEAD_BYTES: Final = 8  # a section's fields before its body
 _CRC_BYTES: Final = 4
 
@@ -73,6 +76,51 @@ def pmt_section(streams: list[ElementaryStream], *, version: int) -> bytes:
     rows = b"".join(_row(stream) for stream in streams)
     body = struct.pack("!HH", 0xE000 | pcr_pid, 0xF000) + rows
     return _section(_PMT_TABLE, body, version=version)
+
+
+class TableReader:
+    """Joins the TS packets of PAT and PMT into sections, and reads those that are new.
+
+    Attributes:
+        pmt_pid: Where the PMT is, once a PAT has said so.
+        pats: How many PATs have come, new or not.
+    """
+
+    def __init__(self) -> None:
+        self.pmt_pid: int | None = None
+        self.pats = 0
+        self._begun: dict[int, bytes] = {}
+        self._known: dict[int, bytes] = {}
+
+    def feed(self, pid: int, packet: bytes) -> list[ElementaryStream] | None:
+        """Takes a TS packet of a table; returns the program's streams if they are news."""
+        section = self._join(pid, packet)
+        if section is None or self._known.get(pid) == section:
+            return None
+        self._known[pid] = section
+        if pid == PAT_PID:
+            self.pmt_pid = parse_pat(section) or self.pmt_pid
+            return None
+        return parse_pmt(section)
+
+    def _join(self, pid: int, packet: bytes) -> bytes | None:
+        """The section, if this packet completes one."""
+        flags = packet[3]
+        if packet[1] & 0x80 or flags & 0xC0 or not flags & 0x10:
+            return None  # damaged, scrambled, or without payload
+        payload = packet[5 + packet[4] :] if flags & 0x20 else packet[4:]
+        if packet[1] & 0x40:
+            section = payload[1 + payload[0] :] if payload else b""
+            self.pats += pid == PAT_PID
+        else:
+            begun = self._begun.pop(pid, b"")
+            section = begun + payload if begun else b""
+        self._begun.pop(pid, None)
+        if len(section) < 3 or len(section) < section_bytes(section):
+            if 0 < len(section) <= _SECTION_BYTES_MAX:
+                self._begun[pid] = section
+            return None
+        return section[: section_bytes(section)]
 
 
 def section_bytes(start: bytes) -> int:

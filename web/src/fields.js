@@ -33,14 +33,15 @@ export function field(control, value, changed) {
   widget.input.id = id;
   const label = element("label", { for: id }, sentenceCase(control.title));
   const row = element("div", { class: "control" }, label, widget.input);
-  const output = widget.say ? element("output", { for: id }) : null;
-  if (output) row.append(output);
+  // Not an <output>: that is a live region, and the input itself already says its value.
+  const figure = widget.say ? element("span", { class: "value", "aria-hidden": "true" }) : null;
+  if (figure) row.append(figure);
   if (control.description) {
     widget.input.setAttribute("aria-describedby", `${id}-hint`);
     row.append(element("p", { class: "hint", id: `${id}-hint` }, control.description));
   }
   const show = (/** @type {unknown} */ now) => {
-    if (output && widget.say) output.textContent = widget.say(now);
+    if (figure && widget.say) figure.textContent = widget.say(now);
   };
   widget.write(value);
   show(value);
@@ -70,10 +71,14 @@ export function field(control, value, changed) {
 function widgetOf(control) {
   switch (control.kind) {
     case "slider": {
-      const { min, max, step } = control;
+      const { min, max, step, unit } = control;
       const input = element("input", { type: "range", min, max, step });
       const digits = Math.min(4, (String(step).split(".")[1] ?? "").length);
+      const say = (/** @type {unknown} */ value) => {
+        return `${Number(value ?? min).toFixed(digits)} ${unit}`.trim();
+      };
       const fill = () => {
+        if (unit) input.setAttribute("aria-valuetext", say(input.value));
         input.style.setProperty("--fill", `${((input.valueAsNumber - min) / (max - min)) * 100}%`);
       };
       input.addEventListener("input", fill);
@@ -84,7 +89,7 @@ function widgetOf(control) {
           input.value = String(value ?? min);
           fill();
         },
-        say: (value) => Number(value ?? min).toFixed(digits),
+        say,
       };
     }
     case "number": {

@@ -18,6 +18,7 @@ const SAMPLES_PER_CELL = 4;
 export class Glass {
   #video;
   #drawnAt;
+  #seen;
   #canvas = document.createElement("canvas");
   #ctx;
   /** @type {{at: number, delay_ms: number}[]} */
@@ -28,8 +29,10 @@ export class Glass {
   /**
    * @param {HTMLVideoElement} video
    * @param {(counter: number) => number | null} drawnAt When the frame of that number was drawn.
+   * @param {() => void} seen A frame was shown.
    */
-  constructor(video, drawnAt) {
+  constructor(video, drawnAt, seen) {
+    this.#seen = seen;
     this.#video = video;
     this.#drawnAt = drawnAt;
     this.#canvas.width = CELLS * SAMPLES_PER_CELL;
@@ -41,6 +44,7 @@ export class Glass {
   #next() {
     this.#video.requestVideoFrameCallback((now, frame) => {
       this.#lastFrame = now;
+      this.#seen();
       if (now - this.#lastRead >= READ_EVERY_MS) {
         this.#lastRead = now;
         const counter = this.#read();

@@ -35,7 +35,14 @@ const inVideo = find("in-video", HTMLVideoElement);
 const outVideo = find("out-video", HTMLVideoElement);
 const sourcePicker = find("sources", HTMLFieldSetElement);
 const sources = new Sources();
-const glass = new Glass(outVideo, (counter) => sources.pattern.drawnAt(counter));
+const glass = new Glass(
+  outVideo,
+  (counter) => sources.pattern.drawnAt(counter),
+  // The first frame is news at once; that they have stopped is seen by the tick.
+  () => {
+    if (viewer.started && !store.state.picture) store.happened({ type: "picture", moving: true });
+  },
+);
 
 const store = new Store(
   initial({ source: wish.source ?? "test", watchOnly: wish.watch }),

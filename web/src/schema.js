@@ -2,8 +2,8 @@
  * What controls a pipeline needs, from the JSON schema of its parameters. Pure.
  *
  * Understands what pydantic writes: numbers with bounds, booleans, enums (also behind `$ref`),
- * literals, colours, text, and any of these or null. Anything else becomes a line of JSON, so
- * that no parameter is out of reach.
+ * literals, colours, text, and any of these or null; `x-step` and `x-unit` are our pipelines' own
+ * hints. Anything else becomes a line of JSON, so that no parameter is out of reach.
  */
 
 /** @import {Params, PipelineInfo} from "./types.js" */
@@ -18,14 +18,22 @@
 
 /**
  * @typedef {(Common & (
- *   {kind: "slider", min: number, max: number, step: number, whole: boolean} |
- *   {kind: "number", min: number | null, max: number | null, step: number | "any", whole: boolean} |
+ *   Slider | NumberBox |
  *   {kind: "switch"} |
  *   {kind: "select", choices: {value: unknown, label: string}[]} |
  *   {kind: "colour", bytes: boolean} |
  *   {kind: "text", max: number | null} |
  *   {kind: "json"}
  * ))} Control
+ */
+
+/** @typedef {{kind: "slider", min: number, max: number, step: number, unit: string}} Slider */
+/**
+ * @typedef {object} NumberBox
+ * @property {"number"} kind
+ * @property {number | null} min
+ * @property {number | null} max
+ * @property {number | "any"} step
  */
 
 /** @typedef {Record<string, any>} Schema */
@@ -79,12 +87,11 @@ function control(name, schema, defaults) {
 
 /**
  * @param {Schema} schema
- * @returns {{kind: "slider", min: number, max: number, step: number, whole: boolean} |
- *   {kind: "number", min: number | null, max: number | null, step: number | "any", whole: boolean}}
+ * @returns {Slider | NumberBox}
  */
 function numeric(schema) {
   const whole = schema.type === "integer";
-  const given = schema.multipleOf ?? (whole ? 1 : null);
+  const given = schema.multipleOf ?? schema["x-step"] ?? (whole ? 1 : null);
   const span = bound(schema, "maximum") - bound(schema, "minimum");
   const step = given ?? (Number.isFinite(span) && span > 0 ? nice(span / POSITIONS) : null);
   // A bound that may not itself be reached is one step away.
@@ -92,9 +99,10 @@ function numeric(schema) {
   const min = schema.minimum ?? add(schema.exclusiveMinimum, nudge);
   const max = schema.maximum ?? add(schema.exclusiveMaximum, -nudge);
   if (min !== null && max !== null && step !== null && max > min) {
-    return { kind: "slider", min, max, step, whole };
+    return { kind: "slider", min, max, step, unit: schema["x-unit"] ?? "" };
   }
-  return { kind: "number", min, max, step: step ?? "any", whole };
+  // A hint how far to slide is no reason to refuse what is typed between two steps.
+  return { kind: "number", min, max, step: schema.multipleOf ?? (whole ? 1 : "any") };
 }
 
 /**

@@ -19,7 +19,7 @@ PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-del
 # Browsers begin at 300 kb/s, where they scale the picture down to a stamp, and take a quarter of a
 # minute to scale it up again, however fast they learn that the network has room. From here they
 # begin with 720p; where the network has less, transport-wide feedback tells them within a second.
-START_KBPS: Final = 2000
+START_KBPS: Final = 2500
 
 _PROTOCOLS: Final = ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP")
 _DIGESTS: Final = ("sha-256", "sha-384", "sha-512")

@@ -1,6 +1,7 @@
 """Trickle and an aiohttp application on one port, over the same connections."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -86,7 +87,7 @@ async def test_one_pooled_connection_carries_both_kinds_in_any_order(shared: Ser
                 assert response.status == 200
             async with client.get(f"{root}/hello") as response:
                 assert await response.text() == "hello"
-            async with client.post(f"{root}/echo", data=LARGE) as response:
+            async with client.post(f"{root}/echo", data=io.BytesIO(LARGE)) as response:
                 assert await response.read() == LARGE
             async with client.get(f"{shared.url()}/{turn}") as response:
                 assert await response.read() == b"%d" % turn
@@ -134,9 +135,7 @@ async def test_first_bytes_may_come_in_any_pieces(shared: Serving, cut: int) -> 
 async def test_head_of_the_other_application_that_drips_is_cut_too() -> None:
     server = TrickleServer(limits=Limits(head_s=0.1))
     loop = asyncio.get_running_loop()
-    port = await loop.create_server(
-        lambda: server.protocol(asyncio.Protocol), "127.0.0.1", 0
-    )
+    port = await loop.create_server(lambda: server.protocol(asyncio.Protocol), "127.0.0.1", 0)
     wire = Wire(*await asyncio.open_connection("127.0.0.1", port.sockets[0].getsockname()[1]))
     wire.send("GET /hello HTTP/1.1\r\n")
     assert (await wire.reply()).status == 408

@@ -282,7 +282,9 @@ async def test_bytes_are_with_every_reader_before_the_publisher_is_answered() ->
     before = server.counters.bytes_out
     feeder = server.protocol()
     feeder.connection_made(_Nowhere())
-    feeder.data_received(b"POST /ai/trickle/ch/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+    feeder.data_received(
+        b"POST /ai/trickle/ch/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+    )
     # No turn of the loop has passed.
     assert server.counters.bytes_out - before > 5 * len(b"hello")
     for reader, writer in readers:

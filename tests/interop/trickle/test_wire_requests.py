@@ -126,9 +126,7 @@ async def test_creating_again_changes_nothing(autocreating: Serving) -> None:
 
 
 async def test_first_segment_makes_a_channel_of_its_type(autocreating: Serving) -> None:
-    assert (
-        await autocreating.ask("POST new/0", "Content-Type: a/b", body=b"x")
-    ).status == 200
+    assert (await autocreating.ask("POST new/0", "Content-Type: a/b", body=b"x")).status == 200
     assert (await autocreating.ask("GET new/0"))["content-type"] == "a/b"
 
 

@@ -27,7 +27,7 @@ from tests.unit.trickle.media.samples import (
 )
 from trickle.media.annexb import nal_units, picture_size
 from trickle.media.packets import Codec, Packet
-from trickle.media.ts_pes import adts_frames
+from trickle.media.ts_audio import adts_frames
 
 
 @pytest.fixture

@@ -11,16 +11,13 @@ from hypothesis import strategies as st
 from server.media import amf
 from server.media.errors import RtmpProtocolError
 from server.media.rtmp_chunks import Message
+from server.media.rtmp_events import Event, Metadata, PublishEnded, PublishRequested
 from server.media.rtmp_session import (
     HANDSHAKE_S,
     IDLE_S,
     NONCE_BYTES,
     PUBLISH_S,
-    Event,
-    Metadata,
     Phase,
-    PublishEnded,
-    PublishRequested,
     RtmpSession,
 )
 from tests.unit.server.media.rtmp_client import RtmpClient

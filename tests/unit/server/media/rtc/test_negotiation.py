@@ -73,7 +73,7 @@ def test_a_player_is_answered_with_the_sources_that_it_will_get() -> None:
 
 def test_a_browser_is_told_to_begin_with_a_whole_picture() -> None:
     _, video = answered(read_publish(publish_offer()))
-    assert video.formats[0].parameters["x-google-start-bitrate"] == "2000"
+    assert video.formats[0].parameters["x-google-start-bitrate"] == "2500"
     _, played = answered(read_play(play_offer()), SOURCES)
     assert "x-google-start-bitrate" not in played.formats[0].parameters
 
