@@ -235,6 +235,8 @@ class LocalSubscriber:
             except SegmentError:
                 status = NO_SEGMENT
             else:
+                # From here on it is this one, also when we are cancelled and come back.
+                self.cursor.position = segment.seq
                 self._server.watch_timers(channel)
                 waiter = _Waiter(segment)
                 while not segment.chunks and not segment.ended:

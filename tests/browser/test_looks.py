@@ -164,7 +164,9 @@ async def test_a_screen_reader_is_told_the_state_politely(page: Page, gateway: F
     assert await spoken.get_attribute("aria-live") == "polite"
 
 
-async def test_the_outline_has_one_title_and_the_landmarks(page: Page, gateway: FakeGateway) -> None:
+async def test_the_outline_has_one_title_and_the_landmarks(
+    page: Page, gateway: FakeGateway
+) -> None:
     await open_page(page, gateway)
 
     for landmark in ("banner", "main", "contentinfo"):

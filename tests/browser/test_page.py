@@ -174,9 +174,7 @@ async def test_no_free_runner_is_waited_for(page: Page, gateway: FakeGateway) ->
     await expect(page.get_by_role("alert")).to_be_hidden()
 
 
-async def test_a_refusal_for_good_says_why_and_what_to_do(
-    page: Page, gateway: FakeGateway
-) -> None:
+async def test_a_refusal_for_good_says_why_and_what_to_do(page: Page, gateway: FakeGateway) -> None:
     gateway.refuse["whip"] = BAD_OFFER
     await open_page(page, gateway)
 
@@ -338,9 +336,7 @@ async def test_a_page_that_is_not_secure_says_how_to_get_the_camera(
 
     await start(page)
 
-    await expect(page.get_by_role("alert")).to_contain_text(
-        f"Open http://localhost:{gateway.port}"
-    )
+    await expect(page.get_by_role("alert")).to_contain_text(f"Open http://localhost:{gateway.port}")
 
 
 async def test_the_source_is_changed_in_the_running_stream(

@@ -4,10 +4,12 @@ import asyncio
 import json
 import subprocess
 from collections.abc import AsyncGenerator, Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from server.edge.ingest import PublishRequest
@@ -247,3 +249,39 @@ async def test_a_stream_without_sound_is_a_stream(server: RtmpServer, studio: St
     recording = await recorded(studio)
     assert {packet.codec for packet in recording.packets} == {Codec.H264}
     assert len(recording.pictures) == 60
+
+
+def publish_by_pyav(url: str, codec: str, options: dict[str, str]) -> None:
+    """Thirty pictures by FFmpeg 8, which speaks Enhanced RTMP; Debian's does not yet."""
+    with av.open(url, "w", format="flv") as output:
+        stream = output.add_stream(codec, rate=30, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
+        for number in range(30):
+            frame = av.VideoFrame(320, 192, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+async def test_hevc_by_enhanced_rtmp_arrives_whole(
+    server: RtmpServer, studio: Studio, tmp_path: Path
+) -> None:
+    url = f"rtmp://127.0.0.1:{server.port}/live/kitchen"
+    options = {"preset": "ultrafast", "x265-params": "log-level=none:bframes=2"}
+    await asyncio.to_thread(publish_by_pyav, url, "libx265", options)
+    recording = await recorded(studio)
+    assert {packet.codec for packet in recording.packets} == {Codec.HEVC}
+    path = tmp_path / "out.ts"
+    path.write_bytes(recording.as_ts())
+    (found,) = probe(path)
+    assert (found["codec_name"], found["width"], found["height"]) == ("hevc", 320, 192)
+    assert found["nb_read_frames"] == "30"
+    assert complaints(path) == ""
+
+
+async def test_av1_is_refused_and_ffmpeg_hears_of_it(server: RtmpServer, studio: Studio) -> None:
+    url = f"rtmp://127.0.0.1:{server.port}/live/kitchen"
+    with pytest.raises(av.error.FFmpegError):
+        await asyncio.to_thread(publish_by_pyav, url, "libsvtav1", {"preset": "12"})
+    assert "AV1 video is not taken here; send H.264 or HEVC" in str((await recorded(studio)).ended)

@@ -1,4 +1,4 @@
-"""Sound inside PES packets, which hold several frames, or a frame's end and the next one's beginning.
+"""Sound inside PES packets: several frames, or the end of one and the beginning of the next.
 
 Pure. `ts_demux` makes packets of the frames that are found here.
 """
@@ -25,14 +25,9 @@ Timed = tuple[bytes, int]
 
 
 class AacSplitter:
-    """Splits one stream of AAC into frames, wherever its PES packets begin and end.
-
-    Attributes:
-        broken: Frames whose length was a lie.
-    """
+    """Splits one stream of AAC into frames, wherever its PES packets begin and end."""
 
     def __init__(self) -> None:
-        self.broken = 0
         self._rest = b""
         self._rest_at = 0.0
 
@@ -43,8 +38,7 @@ class AacSplitter:
         """
         rest, self._rest = self._rest, b""
         if rest and payload[:3] == rest[:3]:
-            # A header, where the end of a frame should be.
-            self.broken += 1
+            # A header, where the end of a frame should be: that frame's length was a lie.
             rest = b""
         frames, left = adts_frames(rest + payload if rest else payload)
         timed: list[Timed] = []

@@ -169,15 +169,10 @@ class TsDemuxer:
             stuffed = _is_stuffed(buffer, at + 4)
         counter = fourth & 15
         gap = track.counter >= 0 and counter != (track.counter + 1) & 15
-        if (
-            gap
-            and counter == track.counter
-            and not second & 0x40
-            and self._tables.pats == track.tables
-        ):
+        same_tables = self._tables.pats == track.tables
+        if gap and counter == track.counter and not second & 0x40 and same_tables:
             return  # sent twice, which the standard allows
         track.counter = counter
-        same_tables = self._tables.pats == track.tables
         track.tables = self._tables.pats
         payload = buffer[start : at + TS_BYTES]
         if second & 0x40:

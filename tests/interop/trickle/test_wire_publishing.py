@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from tests.interop.trickle.wire import Serving, Wire
+from tests.support.waiting import until
+from trickle.connection import Connection
 from trickle.serve import TrickleServer
 
 
@@ -265,20 +267,21 @@ async def test_broken_chunk_is_400_and_counts_as_breaking_off(serving: Serving, 
 async def test_bytes_are_with_every_reader_before_the_publisher_is_answered() -> None:
     server = TrickleServer()
     server.create("ch")
-    made = []
+    made: list[Connection] = []
     loop = asyncio.get_running_loop()
 
     def protocol() -> asyncio.Protocol:
-        made.append(server.protocol())
-        return made[-1]
+        connection = server.protocol()
+        assert isinstance(connection, Connection)
+        made.append(connection)
+        return connection
 
     port = await loop.create_server(protocol, "127.0.0.1", 0)
     number = port.sockets[0].getsockname()[1]
     readers = [await asyncio.open_connection("127.0.0.1", number) for _ in range(5)]
     for _, writer in readers:
         writer.write(b"GET /ai/trickle/ch/0 HTTP/1.1\r\nHost: x\r\n\r\n")
-    while server.channels.find("ch").segments == () or len(made) < 5:
-        await asyncio.sleep(0)
+    await until(lambda: len(made) == 5 and all(c.exchange is not None for c in made), within_s=5)
     before = server.counters.bytes_out
     feeder = server.protocol()
     feeder.connection_made(_Nowhere())

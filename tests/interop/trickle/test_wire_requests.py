@@ -188,7 +188,8 @@ async def test_change_feed_tells_who_comes_and_goes(serving: Serving) -> None:
         b"GET\r\n\r\n",
         b"GET /ai/trickle/ch/0 HTTP/9.9\r\n\r\n",
         b"POST /ai/trickle/ch/0 HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST /ai/trickle/ch/0 HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /ai/trickle/ch/0 HTTP/1.1\r\n"
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST /ai/trickle/ch/0 HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"POST /ai/trickle/ch/0 HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
     ],

@@ -1,6 +1,7 @@
 """The client's end of a connection, as bytes: what a test sends is what is on the wire."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 
 from trickle.serve import TrickleServer
@@ -117,10 +118,8 @@ class Wire:
 
     async def hang_up(self) -> None:
         self.writer.close()
-        try:
+        with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
-        except ConnectionError:
-            pass
 
     def break_off(self) -> None:
         """As when the process at this end is killed."""
