@@ -59,29 +59,44 @@ async def _serve(options: argparse.Namespace) -> int:
             running = group.create_task(runner.run(), name="runner")
             ready = group.create_task(_announce(runner, lifeline, options.host, port))
             try:
-                await (lifeline.run() if lifeline is not None else child.until_signalled())
+                if lifeline is not None:
+                    await lifeline.run()
+                else:
+                    await _until_signalled_or(ready)
                 await runner.stop("the runner is stopping")
             finally:
                 ready.cancel()
                 running.cancel()
     finally:
         await http.cleanup()
-    return 0
+    return 0 if lifeline is not None or runner.pipelines else _EXIT_MISTAKE
+
+
+async def _until_signalled_or(ready: asyncio.Task[bool]) -> None:
+    """Waits for Ctrl-C, or for it to turn out that there will never be a model."""
+    signalled = asyncio.create_task(child.until_signalled())
+    try:
+        await asyncio.wait((signalled, ready), return_when=asyncio.FIRST_COMPLETED)
+        if ready.done() and ready.result():
+            await signalled
+    finally:
+        signalled.cancel()
 
 
 async def _announce(
     runner: LiveRunner, lifeline: child.AsyncLifeline | None, host: str, port: int
-) -> None:
-    """Says that jobs may come, once they may. A runner that never gets there reports that."""
+) -> bool:
+    """Says that jobs may come, once they may; False when they never will."""
     if lifeline is None:
         log.info("listening on http://%s:%s", host, port)
     await runner.model.ready()
     if runner.health.failure is not None:
-        return
+        return False
     if lifeline is not None:
         lifeline.ready({"port": port, "pipelines": runner.pipelines})
     else:
         log.info("ready: %s", ", ".join(info["name"] for info in runner.pipelines))
+    return True
 
 
 def _say(lifeline: child.AsyncLifeline | None, status: RunnerStatus, message: str) -> None:

@@ -75,7 +75,8 @@ class Exit:
     """How a child ended.
 
     Attributes:
-        reason: For people: "stopped", "killed by SIGKILL", "no heartbeat for 10 s", ...
+        reason: For people: "stopped", "killed by SIGKILL", "no heartbeat for 10 s", ... with its
+            last words where it ended before it was ready.
         returncode: Negative for a signal, as in `subprocess`.
         was_ready: Whether it had said so.
         lines: The last that it printed.
@@ -160,6 +161,10 @@ class Child:
             self._reason = f"cannot be started: {error}"
             self._gone()
             return Exit(self._reason, EXIT_NOT_STARTED, False, ())
+        except BaseException:
+            ours.close()
+            self._gone()
+            raise
         finally:
             theirs.close()
         try:
@@ -174,8 +179,9 @@ class Child:
                     await self._end(process, link)
                     raise
                 finally:
+                    # Both end by themselves with the process.
+                    await asyncio.wait([reading, listening], timeout=_LAST_WORDS_S)
                     listening.cancel()
-                    await asyncio.wait([reading], timeout=_LAST_WORDS_S)
                     reading.cancel()
         finally:
             if process.returncode is None:
@@ -184,6 +190,8 @@ class Child:
             self._gone()
         returncode = process.returncode if process.returncode is not None else -signal.SIGKILL
         reason = self._reason or _describe(returncode)
+        if not was_ready and not self._reason and self._lines:
+            reason = f"{reason}: {self._lines[-1]}"  # why it never got that far
         return Exit(reason, returncode, was_ready, tuple(self._lines))
 
     async def _start(self, theirs: socket.socket) -> asyncio.subprocess.Process:
@@ -296,7 +304,7 @@ class Child:
 
     def _pass_on(self, lines: list[str], budget: logs.LineBudget) -> None:
         for line in lines:
-            self._lines.append(line)
+            self._lines.append(logs.readable(line))
             if budget.admits(time.monotonic()):
                 if held_back := budget.take_held_back():
                     extra = {"child": self.name, "lines": held_back}

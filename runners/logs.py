@@ -108,6 +108,17 @@ def relay(line: str, *, child: str, fallback: logging.Logger) -> None:
     logger.log(level, "%s", event, extra={**extra, "child": extra.get("child", child)})
 
 
+def readable(line: str) -> str:
+    """Returns a child's line as a person would read it."""
+    record = _parsed(line)
+    if record is None:
+        return line
+    hidden = ("level", "logger", "event", "exception", "child")
+    fields = [f"{name}={value}" for name, value in record.items() if name not in hidden]
+    trace = str(record.get("exception", "")).strip().splitlines()[-1:]
+    return " ".join([str(record["event"]), *fields, *trace])
+
+
 def _parsed(line: str) -> dict[str, Any] | None:
     if not line.startswith("{"):
         return None

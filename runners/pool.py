@@ -230,7 +230,7 @@ class RunnerPool:
             delay_s = _BACK_OFF_S[min(deaths, len(_BACK_OFF_S) - 1)]
             deaths += 1
             seat.restarts += 1
-            seat.problem = _explain(exit_)
+            seat.problem = exit_.reason
             if seat.lease is not None:
                 seat.lease.lose(f"runner {seat.spec.name}: {exit_.reason}")
                 seat.lease = None
@@ -292,12 +292,6 @@ def _refusal(status: int, body: str) -> RunnerRefused:
         return RunnerRefused(status, str(detail.get("code", "")), str(detail["msg"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return RunnerRefused(status, "", f"status {status}: {body[:200]}")
-
-
-def _explain(exit_: Exit) -> str:
-    if exit_.was_ready or not exit_.lines:
-        return exit_.reason
-    return f"{exit_.reason}: {exit_.lines[-1]}"
 
 
 def _list(states: Mapping[str, int]) -> str:

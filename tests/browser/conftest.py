@@ -15,12 +15,18 @@ from pathlib import Path
 import aioice.ice
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    async_playwright,
+)
 
 from tests.browser.fake_gateway import FakeGateway, fake_gateway
 
-LAPTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+LAPTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 NODE_START_S = 20  # 3 s to a serving page on an idle machine; tests run on busy ones
 NODE_STOP_S = 8  # 5 s is promised
@@ -88,7 +94,7 @@ async def node_url() -> AsyncIterator[str]:
     ports = ("gateway.http", "gateway.rtmp", "gateway.webrtc", "orchestrator")
     flags = [flag for name in ports for flag in (f"--{name}.port", "0")]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "server", "up", *flags),
+        *(sys.executable, "-u", "-m", "server", "up", *flags),
         cwd=Path(__file__).parents[2],
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -71,7 +71,7 @@ async def test_a_child_that_ends_by_itself_says_with_what_and_its_last_words() -
         with pytest.raises(ChildFailed):
             await child.ready()
         ended = await task
-    assert ended.reason == "ended with code 3"
+    assert ended.reason == "ended with code 3: no such card"
     assert ended.lines[-1] == "no such card"
 
 
