@@ -30,12 +30,20 @@ def main() -> int:
         child.prepare()
     level = logging.DEBUG if options.verbose else logging.INFO
     logs.configure(for_parent=options.link_fd is not None, level=level)
+    _calm_libraries()
     try:
         import uvloop
     except ImportError:
         return asyncio.run(_serve(options))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(options))
+
+
+def _calm_libraries() -> None:
+    """Decoding and encoding have a thread each; more, for single steps, would only cost."""
+    import cv2
+
+    cv2.setNumThreads(1)
 
 
 async def _serve(options: argparse.Namespace) -> int:

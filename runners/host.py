@@ -124,6 +124,7 @@ class Child:
         self._leave = asyncio.Event()  # somebody wants it to end
         self._reason: str | None = None
         self._at_once = False
+        self._was_ready = False
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     async def ready(self) -> dict[str, Any]:
@@ -186,13 +187,12 @@ class Child:
         finally:
             if process.returncode is None:
                 _signal_group(process.pid, signal.SIGKILL)
-            was_ready = bool(self.details)
             self._gone()
         returncode = process.returncode if process.returncode is not None else -signal.SIGKILL
         reason = self._reason or _describe(returncode)
-        if not was_ready and not self._reason and self._lines:
+        if not self._was_ready and not self._reason and self._lines:
             reason = f"{reason}: {self._lines[-1]}"  # why it never got that far
-        return Exit(reason, returncode, was_ready, tuple(self._lines))
+        return Exit(reason, returncode, self._was_ready, tuple(self._lines))
 
     async def _start(self, theirs: socket.socket) -> asyncio.subprocess.Process:
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
@@ -256,6 +256,7 @@ class Child:
                     match message:
                         case Ready(details=details):
                             self.details = details
+                            self._was_ready = True
                             if self.state is ChildState.STARTING:
                                 self.state = ChildState.READY
                             self._settled.set()

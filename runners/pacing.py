@@ -73,6 +73,10 @@ class Pacer(Generic[T]):
         self._turn_s = 0.0
         self._taken_at: float | None = None
 
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting)
+
     def arrive(self, frame: T, captured_at: float) -> None:
         """A decoded frame is there."""
         if self._last_arrival is not None:

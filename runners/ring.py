@@ -121,7 +121,8 @@ class Ring:
     def _offset(self, slot: int) -> int:
         if not 0 <= slot < self.slots:
             raise LinkError(f"no slot {slot}")
-        return _PAGE_BYTES + slot * self._slot_bytes
+        at: int = _PAGE_BYTES + slot * self._slot_bytes
+        return at
 
     def _picture(self, slot: int, width: int, height: int) -> Picture:
         flat = np.frombuffer(

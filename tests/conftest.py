@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -31,13 +32,17 @@ def leaves_nothing(request: pytest.FixtureRequest) -> Generator[None, None, None
 async def leaves_no_tasks() -> AsyncGenerator[None, None]:
     before = asyncio.all_tasks()
     yield
+
+    def left() -> list["asyncio.Task[Any]"]:
+        known = {*before, asyncio.current_task()}
+        return [task for task in asyncio.all_tasks() if task not in known]
+
     # What was cancelled or closed a moment ago may still have a turn to take.
     for _ in range(100):
-        left = asyncio.all_tasks() - before - {asyncio.current_task()}
-        if not left:
-            return
+        if not left():
+            break
         await asyncio.sleep(0.01)
-    assert not left, f"left running: {left}"
+    assert not left(), f"left running: {left()}"
 
 
 def shared_memory() -> set[str]:

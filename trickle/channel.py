@@ -57,6 +57,7 @@ class Channel:
     """
 
     __slots__ = (
+        "_another_life",
         "_budget",
         "_doubts",
         "_overtaken",
@@ -96,6 +97,8 @@ class Channel:
         self._doubts: dict[Segment, float] = {}
         # Numbers the write head jumped over a moment ago.
         self._overtaken: dict[int, float] = {}
+        # Numbers that a restarted publisher may write once more.
+        self._another_life: set[int] = set()
 
     @property
     def used(self) -> bool:
@@ -139,8 +142,10 @@ class Channel:
         elif seq < 0:
             raise BadIndex(seq)
         segment = self._segments.get(seq)
-        if segment is not None and segment.ended and reset and not self._strict:
-            # A restarted publisher counts from the start again: what was there is another life's.
+        if reset and not self._strict:
+            # A restarted publisher counts from here again: what stands there is another life's.
+            self._another_life = {s.seq for s in self.segments if s.ended and s.seq >= seq}
+        if segment is not None and segment.ended and seq in self._another_life:
             self._drop(segment, now)
             segment = None
         if segment is None:
@@ -195,7 +200,7 @@ class Channel:
             if end:
                 segment.writers -= 1
             segment.append(data, end=end, now=now)
-            if self.size > self._window.max_bytes:
+            if self.size > self._window.spare_bytes:
                 self._trim(now)
         elif end:
             # It left the ring while this publisher was still at it: nobody will ever read this.
@@ -356,17 +361,20 @@ class Channel:
             return
         while len(self._segments) > 1:
             oldest = next(iter(self._segments.values()))
-            stale = oldest.ended and oldest.ended_at < now - window.max_age_s
+            count = len(self._segments)
+            spare = count > window.min_segments and oldest.ended
             if not (
-                len(self._segments) > window.max_segments
+                count > window.max_segments
                 or self.size > window.max_bytes
-                or (stale and len(self._segments) > window.min_segments)
+                or (spare and self.size > window.spare_bytes)
+                or (spare and oldest.ended_at < now - window.max_age_s)
             ):
                 return
             self._drop(oldest, now)
 
     def _drop(self, segment: Segment, now: float) -> None:
         """Takes a segment out of the ring, and ends it: nobody waits on what cannot be found."""
+        self._another_life.discard(segment.seq)
         self._segments.pop(segment.seq, None)
         self._doubts.pop(segment, None)
         self._count(-segment.size)

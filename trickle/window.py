@@ -14,6 +14,8 @@ class Window:
         min_segments: Kept whatever their age; go-livepeer keeps exactly these.
         max_segments: Enough for a burst of small documents that one reader takes one by one.
         max_age_s: A live reader further behind than this should jump to the edge instead.
+        spare_bytes: More than `min_segments` are kept only within this: half a minute of good video.
+            A ring that fits the processor's cache is also half as fast again.
         max_bytes: Of one channel; the oldest go first. Five segments of 16 MiB and one more.
         max_segment_bytes: Of one segment; its publisher is told 413.
         resume_s: A publisher who vanished inside a segment may come back and resume it this long.
@@ -24,6 +26,7 @@ class Window:
     max_segments: int = 64
     max_age_s: float = 30.0
     max_bytes: int = 96 * MIB
+    spare_bytes: int = 16 * MIB
     max_segment_bytes: int = 64 * MIB
     resume_s: float = 3.0
     gap_s: float = 1.0

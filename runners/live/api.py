@@ -1,5 +1,6 @@
 """The HTTP contract of an ai-runner, on top of `LiveRunner`. Routes and shapes, nothing else."""
 
+import hmac
 import os
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +25,7 @@ _PIPELINE: Final = "live-video-to-video"
 
 def application(runner: LiveRunner) -> web.Application:
     """Returns the application that serves `runner`. Every route also takes a trailing slash."""
-    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_errors])
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_errors, _authorised])
     api = _Api(runner)
     routes = {
         "/health": api.health,
@@ -56,6 +57,16 @@ async def _errors(request: web.Request, handler: _Answer) -> web.StreamResponse:
         code = error.reason.lower().replace(" ", "_")
         return _problem(error.status, code, f"{error.reason}: {request.method} {request.path}")
     return response
+
+
+@web.middleware
+async def _authorised(request: web.Request, handler: _Answer) -> web.StreamResponse:
+    """With AUTH_TOKEN in the environment, as ai-runner has it, every request must carry it."""
+    wanted = os.environ.get("AUTH_TOKEN")
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if wanted and not hmac.compare_digest(given.encode(), wanted.encode()):
+        return _problem(401, "not_allowed", "send the bearer token that AUTH_TOKEN names")
+    return await handler(request)
 
 
 def _problem(status: int, code: str, message: str) -> web.Response:

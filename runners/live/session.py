@@ -180,6 +180,7 @@ class LiveSession:
         """Lets out what is still on its way."""
         self._inlet.end()
         await asyncio.to_thread(self._inlet.join, _DRAIN_S)
+        await asyncio.to_thread(self._turnstile.drain, _DRAIN_S)
         self._outlet.end()
         await asyncio.to_thread(self._outlet.join, _DRAIN_S)
         self._outbox.end()
@@ -248,6 +249,8 @@ class LiveSession:
         following = self.settings.refused(message)
         if following is not None:
             self._model.send(following)
+        elif not self.settings.is_open:
+            self.end(f"pipeline cannot be opened: {message.message}")
 
     async def _control(self) -> None:
         if not self.job.control_url:

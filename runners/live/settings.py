@@ -27,6 +27,11 @@ class Settings:
         self._under_way: Open | Update | None = None
         self._next: tuple[str | None, dict[str, Any]] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the model process that is there has confirmed any of them."""
+        return self._confirmed_epoch > 0
+
     def open(self) -> Open:
         """A model process is there, and knows nothing: returns what to begin with.
 
@@ -36,6 +41,7 @@ class Settings:
         if self._proven is not None:
             self.pipeline, self.params = self._proven
         self._epoch += 1
+        self._confirmed_epoch = 0
         self._next = None
         opening = Open(self.pipeline, self.params, self._epoch)
         self._under_way = opening

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from runners.codec import Colour, Decoded, ToRgb
 from runners.errors import PictureTooLarge
@@ -18,6 +18,10 @@ from runners.live.tally import Tally
 from runners.messages import Given, Message, Take
 from runners.pacing import Drop, Pacer
 from runners.ring import Header, Ring
+
+# The screen keeps what it shows for this long before it says that something is the matter. A
+# stream's beginning and most restarts of a light effect fit in it.
+_QUIET_S: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Turnstile:
         self._tally = tally
         self._on_error = on_error
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._pacer: Pacer[tuple[Decoded, float]] = Pacer()
         self._to_rgb = ToRgb()
         self._free = list(range(desk.outward.slots))
@@ -76,6 +80,7 @@ class Turnstile:
         self._epoch = 0
         self._words = "loading"
         self._open = False
+        self._closed_at = clock()
 
     def opened(self, epoch: int) -> None:
         """The model takes frames of this stream, with the settings of `epoch`."""
@@ -91,6 +96,8 @@ class Turnstile:
             words: What viewers are told meanwhile.
         """
         with self._lock:
+            if self._open:
+                self._closed_at = self._clock()
             self._open = False
             self._words = words
             self._pacer.clear(Drop.MODEL_DOWN)
@@ -99,14 +106,25 @@ class Turnstile:
                 self._flight = None
                 self._tally.drop(Drop.MODEL_DOWN)
             self._count_skips()
+            self._lock.notify_all()
+
+    def drain(self, timeout_s: float) -> None:
+        """Waits until the model has done what waits for it, if it can."""
+        with self._lock:
+            self._lock.wait_for(
+                lambda: not self._open or (self._flight is None and not self._pacer.has_waiting),
+                timeout_s,
+            )
 
     def arrive(self, decoded: Decoded, captured_at: float) -> None:
         """A frame has been decoded."""
         with self._lock:
-            if self._open:
+            if self._open or self._clock() - self._closed_at < _QUIET_S:
                 self._pacer.arrive((decoded, captured_at), captured_at)
                 self._pump()
                 return
+            self._pacer.clear(Drop.MODEL_DOWN)
+            self._count_skips()
             words = self._words
         self._tally.drop(Drop.MODEL_DOWN)
         self._results.stand_in(decoded, captured_at, words)
@@ -127,6 +145,7 @@ class Turnstile:
             if not result.shown:
                 self._free.append(flight.into)
             self._pump()
+            self._lock.notify_all()
 
     def read(self, slot: int) -> None:
         """A slot of the outward ring may be written again."""

@@ -38,7 +38,12 @@ class RtmpServer:
         return len(self._connections)
 
     async def listen(
-        self, host: str, port: int, *, tls: ssl.SSLContext | None = None, setting: str = "rtmp-port"
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        setting: str = "gateway.rtmp.port",
     ) -> None:
         """Opens the port; with `tls` it speaks RTMPS.
 

@@ -47,11 +47,10 @@ class Segmenter:
     def __init__(
         self, min_segment_s: float = MIN_SEGMENT_S, max_segment_s: float = MAX_SEGMENT_S
     ) -> None:
-        assert 0 < min_segment_s <= max_segment_s
         self.segments = 0
         self.dropped = 0
         self._min = round(min_segment_s * CLOCK_HZ)
-        self._max = round(max_segment_s * CLOCK_HZ)
+        self._max = max(round(max_segment_s * CLOCK_HZ), self._min)
         self._muxer: TsMuxer | None = None
         self._audio: Codec | None = None
         self._began_at = 0

@@ -160,8 +160,10 @@ async def glass_to_glass() -> None:
         row("reference: encode + decode alone", floor),
     ]
     report("live", "Glass to glass, 1280x720 at 30/s, passthrough", rows)
-    print(f"first picture {first_s:.2f} s after the publisher began; "
-          f"{len(total)} of {sum(at > since for at in found['drawn'].values())} pictures seen")
+    print(
+        f"first picture {first_s:.2f} s after the publisher began; "
+        f"{len(total)} of {sum(at > since for at in found['drawn'].values())} pictures seen"
+    )
 
 
 async def slow_effect(folder: Path) -> None:
@@ -176,7 +178,9 @@ async def slow_effect(folder: Path) -> None:
         row("gateway -> runner -> gateway", ages),
         {"stage": "oldest", "p50 ms": oldest, "p95 ms": BOUND_MS + SLOW_MS, "pictures": 1},
     ]
-    report("live_slow", "An effect of 200 ms under 30 pictures a second (bound in p95 column)", rows)
+    report(
+        "live_slow", "An effect of 200 ms under 30 pictures a second (bound in p95 column)", rows
+    )
     print(f"dropped, as counted: {found['status'].get('dropped')}")
     assert oldest <= BOUND_MS + SLOW_MS, f"a picture was {oldest:.0f} ms old"
 

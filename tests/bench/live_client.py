@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from fractions import Fraction
+from typing import Any
 from unittest.mock import patch
 
 import av
@@ -44,7 +45,7 @@ class EncodedTrack(MediaStreamTrack):
         self._encoder.options = {"preset": "ultrafast", "tune": "zerolatency"}
         self._encoder.thread_count = 1
 
-    async def recv(self) -> av.Packet:  # type: ignore[override]  # aiortc takes packets too
+    async def recv(self) -> "av.Packet[Any]":
         self._number += 1
         await asyncio.sleep(max(0.0, self._began + self._number / FPS - time.monotonic()))
         if self.readyState != "live":
@@ -74,6 +75,7 @@ async def watch(url: str, seconds: float) -> dict[str, object]:
             async with asyncio.timeout(seconds):
                 while True:
                     frame = await track.recv()
+                    assert isinstance(frame, av.VideoFrame)
                     seen.setdefault(number_in(frame), time.monotonic())
         except (TimeoutError, MediaStreamError):
             pass

@@ -10,9 +10,11 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import aioice.ice
+import psutil
 import pytest
 import pytest_asyncio
 from playwright.async_api import (
@@ -88,8 +90,21 @@ async def gateway(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeGateway]
         yield gateway
 
 
+@dataclass(frozen=True)
+class Node:
+    """A running node: where its page is, and which process to be unkind to."""
+
+    url: str
+    pid: int
+
+    def processes(self, command: str) -> list[psutil.Process]:
+        """Its descendants whose command line contains the given words."""
+        children = psutil.Process(self.pid).children(recursive=True)
+        return [child for child in children if command in " ".join(child.cmdline())]
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def node_url() -> AsyncIterator[str]:
+async def node() -> AsyncIterator[Node]:
     """The real node, all roles in one process tree, on ports of its own choosing."""
     ports = ("gateway.http", "gateway.rtmp", "gateway.webrtc", "orchestrator")
     flags = [flag for name in ports for flag in (f"--{name}.port", "0")]
@@ -106,7 +121,7 @@ async def node_url() -> AsyncIterator[str]:
             url = await first_url(process.stdout, said)
         # A pipe that nobody reads fills up, and then the node stands still.
         reading = asyncio.create_task(read_on(process.stdout, said))
-        yield url
+        yield Node(url, process.pid)
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(NODE_STOP_S):
             await process.wait()
@@ -116,6 +131,11 @@ async def node_url() -> AsyncIterator[str]:
             process.kill()
             await process.wait()
             print("".join(said[-60:]))
+
+
+@pytest.fixture(scope="session")
+def node_url(node: Node) -> str:
+    return node.url
 
 
 async def first_url(output: asyncio.StreamReader, said: list[str]) -> str:

@@ -8,6 +8,7 @@ orchestrator and no runner: what the node does with a picture is tested in `test
 import asyncio
 import contextlib
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -112,6 +113,13 @@ NO_RUNNER_FREE = (
     "Wait for a stream to end, or raise orchestrator.runners.",
     "elsewhere",
 )
+TOO_MANY_VIEWERS = (
+    503,
+    "too_many_viewers",
+    "500 are watching already.",
+    "Raise gateway.viewers_max, or come back later.",
+    "same",
+)
 BAD_OFFER = (400, "bad_offer", "The offer has no H.264.", "Send H.264 video.", "never")
 NO_ORCHESTRATOR = (
     503,
@@ -194,6 +202,7 @@ class FakeGateway:
         self.updates: list[dict[str, Any]] = []
         self.offers: list[str] = []
         self.refuse: dict[str, tuple[int, str, str, str, str]] = {}
+        self.unreachable = False  # answers offers so that no media ever gets through
         self.mute = False  # connected, and silent
         self._runner: web.AppRunner | None = None
 
@@ -326,9 +335,12 @@ class FakeGateway:
         self.sessions[session] = pc
         await pc.setRemoteDescription(offer)
         await pc.setLocalDescription(await pc.createAnswer())
+        sdp = pc.localDescription.sdp
+        if self.unreachable:
+            sdp = re.sub(r"a=ice-pwd:\S+", "a=ice-pwd:thisisnotthepasswordinuse", sdp)
         return web.Response(
             status=201,
-            text=pc.localDescription.sdp,
+            text=sdp,
             content_type="application/sdp",
             headers={"Location": f"{request.path}/{session}"},
         )

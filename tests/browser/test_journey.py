@@ -1,6 +1,6 @@
 """The whole journey, as a stranger makes it: the real node, the real page, a real browser.
 
-PENSTOCK_SCREENSHOT=path keeps a picture of the page while it is live (the README shows one).
+SCREENSHOT=path keeps a picture of the page while it is live (the README shows one).
 """
 
 import os
@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from tests.browser.conftest import Node
 from tests.browser.pixels import bars, distance, drawn_bars, lightness, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -84,7 +85,7 @@ async def test_the_picture_comes_out_transformed(neon: Page) -> None:
     await until(dark_off_the_edges, within_s=SETTLE_S)
     assert distance(await bars(neon, "in-video"), painted) < 20
     assert 1 < await lightness(neon, "out-video") < await lightness(neon, "in-video")
-    if path := os.environ.get("PENSTOCK_SCREENSHOT"):
+    if path := os.environ.get("SCREENSHOT"):
         await expect(neon.locator("#fps-out")).to_have_text(A_NUMBER)
         await expect(neon.locator("#latency")).to_have_text(A_NUMBER)
         await neon.screenshot(path=path)
@@ -160,3 +161,56 @@ async def test_a_closed_tab_ends_the_stream(page: Page, node_url: str) -> None:
 
     await nobody_publishes(other)
     await other.close()
+
+
+async def test_a_killed_model_process_is_replaced_while_the_page_says_so(
+    plain: Page, node: Node
+) -> None:
+    await watch_sentences(plain)
+    models = node.processes("runners.live.process")
+    assert models
+
+    for model in models:
+        model.kill()
+
+    await back_to_live(plain, within_s=15)
+    assert any("restarting" in said for said in await sentences(plain))
+
+
+async def test_a_killed_runner_is_replaced_and_the_picture_comes_back(
+    plain: Page, node: Node
+) -> None:
+    await watch_sentences(plain)
+    runner_id = (await status(plain))["runner"]["id"]
+
+    for runner in node.processes("-m runners"):
+        runner.kill()
+
+    await back_to_live(plain, within_s=30)
+    assert len(await sentences(plain)) > 1, f"nothing was said of the end of {runner_id}"
+
+
+async def watch_sentences(page: Page) -> None:
+    """Remembers every sentence the page says from now on."""
+    await page.evaluate(
+        """() => {
+          const text = document.getElementById("sentence-text");
+          window.said = [];
+          new MutationObserver(() => said.push(text.textContent)).observe(text, {
+            childList: true, characterData: true, subtree: true,
+          });
+        }"""
+    )
+
+
+async def sentences(page: Page) -> list[str]:
+    found: list[str] = await page.evaluate("said")
+    return found
+
+
+async def back_to_live(page: Page, *, within_s: float) -> None:
+    async def said_something_and_live_again() -> bool:
+        said = await sentences(page)
+        return len(said) > 1 and said[-1].startswith("Live")
+
+    await until(said_something_and_live_again, within_s=within_s)

@@ -6,7 +6,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
-from tests.browser.fake_gateway import BAD_OFFER, NO_ORCHESTRATOR, NO_RUNNER_FREE, FakeGateway
+from tests.browser.fake_gateway import (
+    BAD_OFFER,
+    NO_ORCHESTRATOR,
+    NO_RUNNER_FREE,
+    TOO_MANY_VIEWERS,
+    FakeGateway,
+)
 from tests.browser.pixels import bars, distance, drawn_bars, inverted, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -284,6 +290,38 @@ async def test_a_gateway_that_forgot_the_stream_is_sent_it_again(
     await until(offered_again, within_s=10)
     gateway.say(STREAM)
     await sentence(live).says("Live")
+
+
+async def test_a_firewall_in_the_way_is_named(page: Page, gateway: FakeGateway) -> None:
+    await page.clock.install()
+    await open_page(page, gateway)
+    gateway.unreachable = True
+    await start(page)
+
+    async def both_answered() -> bool:
+        return len(gateway.sessions) == 2
+
+    await until(both_answered, within_s=5)
+    await sentence(page).says("Connecting…")
+    await page.clock.run_for(10_500)
+
+    await expect(page.get_by_role("alert")).to_contain_text("Is UDP to the node blocked")
+    await sentence(page).says("Not connected; trying again")
+
+
+async def test_a_full_house_is_explained_to_the_watcher_who_gets_in_later(
+    live: Page, gateway: FakeGateway
+) -> None:
+    gateway.refuse["whep"] = TOO_MANY_VIEWERS
+    watcher = await live.context.new_page()
+
+    await watcher.goto(f"{gateway.url}/?watch={STREAM}")
+
+    await sentence(watcher).says("Live, but it cannot be shown here.")
+    await expect(watcher.get_by_role("alert")).to_contain_text("Raise gateway.viewers_max")
+    del gateway.refuse["whep"]
+    await sentence(watcher).says("Live: Negative on runner r1.", within_s=20)
+    await watcher.close()
 
 
 # Sources ---------------------------------------------------------------------------------------

@@ -51,11 +51,12 @@ async def living(
 async def test_a_good_child_gets_ready_stays_and_stops() -> None:
     async with living("life.ready({'port': 7}); told.wait()") as (child, task):
         assert await child.ready() == {"port": 7}
-        assert child.state is ChildState.READY
+        states = [child.state]
         child.stop()
         ended = await task
+    states.append(child.state)
     assert (ended.reason, ended.returncode, ended.was_ready) == ("stopped", 0, True)
-    assert child.state is ChildState.GONE
+    assert states == [ChildState.READY, ChildState.GONE]
 
 
 async def test_a_child_that_never_gets_ready_is_killed() -> None:
@@ -123,7 +124,9 @@ async def test_cancelling_its_owner_stops_the_child() -> None:
 @pytest.mark.parametrize("kills_link_only", [False, True])
 async def test_a_child_dies_with_its_parent_even_when_it_is_stuck(kills_link_only: bool) -> None:
     without = "child.ctypes.CDLL = lambda *a, **k: type('', (), {'prctl': print})()\n"
-    inner = PRELUDE.replace("child.prepare()", (without if kills_link_only else "") + "child.prepare()")
+    inner = PRELUDE.replace(
+        "child.prepare()", (without if kills_link_only else "") + "child.prepare()"
+    )
     inner += "life.ready({'pid': os.getpid()})\ntime.sleep(60)"
     outer = (
         "import asyncio\nfrom runners.host import Child\n"

@@ -135,6 +135,16 @@ async def test_the_http_contract_of_an_ai_runner() -> None:
             assert "msg" in (await answer.json())["detail"]
 
 
+async def test_with_auth_token_set_every_request_must_carry_it() -> None:
+    command = (sys.executable, "-m", "runners", "--pipeline", "passthrough", "--port", "0")
+    async with program(*command, AUTH_TOKEN="sesame") as runner, aiohttp.ClientSession() as http:
+        url = (await runner.said(r"listening on (http://\S+)"))[1] + "/health"
+        async with http.get(url) as refused:
+            assert refused.status == 401
+        async with http.get(url, headers={"Authorization": "Bearer sesame"}) as answer:
+            assert answer.status == 200
+
+
 async def test_closing_the_pool_leaves_no_process() -> None:
     async with pool_of("passthrough", count=2) as pool:
         pids = [runner["pid"] for runner in pool.describe()]

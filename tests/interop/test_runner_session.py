@@ -1,6 +1,7 @@
 """One stream through a live runner with a real model process, over real trickle channels."""
 
 import asyncio
+import itertools
 import os
 import signal
 import time
@@ -72,8 +73,8 @@ async def test_segments_begin_at_keyframes_a_second_apart(stream: Channels) -> N
     begins = [segment[0] for segment in stream.segments if segment]
     assert begins == keyframes
     assert len(begins) >= 3
-    assert all(later - earlier >= CLOCK_HZ for earlier, later in zip(begins, begins[1:]))
-    assert all(later - earlier <= CLOCK_HZ * 1.2 for earlier, later in zip(begins, begins[1:]))
+    assert all(later - earlier >= CLOCK_HZ for earlier, later in itertools.pairwise(begins))
+    assert all(later - earlier <= CLOCK_HZ * 1.2 for earlier, later in itertools.pairwise(begins))
 
 
 async def test_sound_passes_through_untouched_and_beside_its_pictures(stream: Channels) -> None:
@@ -88,7 +89,7 @@ async def test_sound_passes_through_untouched_and_beside_its_pictures(stream: Ch
     for packet in stream.sound:
         assert packet.data == b"\xfc" + packet.pts.to_bytes(8, "big")
     stamps = [packet.pts for packet in stream.sound]
-    assert [b - a for a, b in zip(stamps, stamps[1:])] == [CLOCK_HZ // 50] * (len(stamps) - 1)
+    assert [b - a for a, b in itertools.pairwise(stamps)] == [CLOCK_HZ // 50] * (len(stamps) - 1)
 
 
 async def test_a_slow_effect_drops_frames_and_never_shows_an_old_one(stream: Channels) -> None:
@@ -132,7 +133,7 @@ async def test_model_id_switches_the_pipeline_while_the_picture_goes_on(stream: 
         await stream.control(model_id="heavy")
         await stream.sees(lambda: abs(stream.seen[-1].shade - 165) < 6)
         stamps = [seen.pts for seen in stream.seen if seen.number]
-        assert max(b - a for a, b in zip(stamps, stamps[1:])) < CLOCK_HZ / 2
+        assert max(b - a for a, b in itertools.pairwise(stamps)) < CLOCK_HZ / 2
         await stream.control(model_id="nonsense")
         await stream.sees(lambda: bool(stream.of_type("error")))
         assert abs(stream.seen[-1].shade - 165) < 6
@@ -256,13 +257,17 @@ async def test_damaged_video_costs_pictures_and_not_the_stream(stream: Channels)
 
 
 async def test_a_new_job_takes_the_place_of_the_one_before(stream: Channels) -> None:
-    async with running("passthrough") as runner, channels() as other:
-        async with filming(stream), filming(other):
-            await runner.start(stream.job("passthrough"))
-            await stream.sees(lambda: len(stream.seen) > 5)
-            await runner.start(other.job("passthrough"))
-            await stream.sees(lambda: stream.is_over)
-            await other.sees(lambda: len(other.seen) > 5)
+    async with (
+        running("passthrough") as runner,
+        channels() as other,
+        filming(stream),
+        filming(other),
+    ):
+        await runner.start(stream.job("passthrough"))
+        await stream.sees(lambda: len(stream.seen) > 5)
+        await runner.start(other.job("passthrough"))
+        await stream.sees(lambda: stream.is_over)
+        await other.sees(lambda: len(other.seen) > 5)
 
 
 async def test_jobs_that_cannot_be_done_are_refused_before_anything_begins(

@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import av
 import pytest
 
 from server.media.rtc.playing import PlaySession
@@ -34,6 +35,7 @@ async def test_what_is_published_is_seen() -> None:
         sound = next(r.track for r in viewer.pc.getReceivers() if r.track.kind == "audio")
         async with asyncio.timeout(5):
             frame = await sound.recv()
+        assert isinstance(frame, av.AudioFrame)
         assert frame.sample_rate == 48_000
 
 
@@ -99,9 +101,7 @@ async def test_a_viewer_without_a_picture_can_ask_the_publisher_for_one() -> Non
         room = node.room("cam")
         keyframes = room.stream.stats().keyframes
         receiver = viewer.pc.getReceivers()[0]
-        session = next(
-            s for s in node.endpoint._sessions.values() if isinstance(s, PlaySession)
-        )
+        session = next(s for s in node.endpoint._sessions.values() if isinstance(s, PlaySession))
         await receiver._send_rtcp_pli(session.sources["video"].media)
         await until(lambda: room.stream.stats().keyframes > keyframes, within_s=3)
 

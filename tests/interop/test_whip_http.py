@@ -38,9 +38,7 @@ async def publish(http: aiohttp.ClientSession, path: str = "/cam/whip") -> Any:
 
 
 @pytest.mark.parametrize("path", ["/cam/whip", "/live/video-to-video/cam/whip"])
-async def test_an_offer_is_answered_with_a_session(
-    http: aiohttp.ClientSession, path: str
-) -> None:
+async def test_an_offer_is_answered_with_a_session(http: aiohttp.ClientSession, path: str) -> None:
     async with http.post(path, data=publish_offer(), headers=SDP) as answer:
         body = await answer.text()
     assert answer.status == 201
@@ -52,7 +50,7 @@ async def test_an_offer_is_answered_with_a_session(
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     for name in ("Location", "ETag", "Link"):
         assert name in answer.headers["Access-Control-Expose-Headers"]
-    assert answer.headers["Livepeer-Playback-URL"] == f"{str(answer.url)[:-len(path)]}/cam/whep"
+    assert answer.headers["Livepeer-Playback-URL"] == f"{str(answer.url)[: -len(path)]}/cam/whep"
 
 
 @pytest.mark.parametrize("kind", ["application/sdp; charset=utf-8", "Application/SDP"])
@@ -223,9 +221,7 @@ async def test_a_patch_that_cannot_be_says_why_and_leaves_the_session(
 
 
 @pytest.mark.parametrize("path", ["/cam/whip", "/cam/whep", "/cam/whip/session"])
-async def test_a_browser_elsewhere_may_do_all_this(
-    http: aiohttp.ClientSession, path: str
-) -> None:
+async def test_a_browser_elsewhere_may_do_all_this(http: aiohttp.ClientSession, path: str) -> None:
     async with http.options(path, headers={"Origin": "https://example.org"}) as answer:
         assert answer.status == 204
     for method in ("POST", "PATCH", "DELETE"):
@@ -255,9 +251,12 @@ async def test_ice_servers_are_told_one_link_each() -> None:
         url="turn:turn.example.org:3478?transport=udp", username='a"b', credential="c\\d"
     )
     stun = IceServer(url="stun:stun.example.org:3478")
-    async with running_node(ice_servers=(stun, turn)) as node, aiohttp.ClientSession() as http:
-        async with http.post(f"{node.url}/cam/whip", data=publish_offer(), headers=SDP) as answer:
-            links = answer.headers.getall("Link")
+    async with (
+        running_node(ice_servers=(stun, turn)) as node,
+        aiohttp.ClientSession(node.url) as http,
+        http.post("/cam/whip", data=publish_offer(), headers=SDP) as answer,
+    ):
+        links = answer.headers.getall("Link")
     assert links == [
         '<stun:stun.example.org:3478>; rel="ice-server"',
         '<turn:turn.example.org:3478?transport=udp>; rel="ice-server"; '

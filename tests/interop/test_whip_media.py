@@ -45,8 +45,8 @@ def decoded(packets: list[Packet]) -> list[av.VideoFrame]:
         if packet.codec is Codec.H264:
             coded = av.Packet(packet.data)
             coded.pts = packet.pts
-            frames += decoder.decode(coded)  # type: ignore[arg-type]
-    return [*frames, *decoder.decode(None)]  # type: ignore[list-item]
+            frames += decoder.decode(coded)
+    return [*frames, *decoder.decode(None)]
 
 
 def pictures(node: Node) -> list[Packet]:
@@ -99,9 +99,7 @@ async def test_the_size_may_change_while_the_stream_runs() -> None:
     async with running_node() as node:
         track = NumberedTrack(sizes=((320, 240), (640, 360), (480, 272)))
         async with publishing(f"{node.url}/cam/whip", track):
-            await until(
-                lambda: node.room("cam").stream.stats().width == 480, within_s=15
-            )
+            await until(lambda: node.room("cam").stream.stats().width == 480, within_s=15)
             await until(lambda: track.number >= 75, within_s=15)
         frames = decoded(node.room("cam").packets)
     sizes = list(dict.fromkeys((frame.width, frame.height) for frame in frames))

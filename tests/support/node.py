@@ -67,7 +67,7 @@ class NodeClient:
         async def enough() -> bool:
             async with self.http.get(orchestrator + "/runners") as response:
                 runners = (await response.json())["runners"]
-            return sum(runner["state"] == "idle" for runner in runners) >= free
+            return len([runner for runner in runners if runner["state"] == "idle"]) >= free
 
         await until(enough, within_s=within_s)
 

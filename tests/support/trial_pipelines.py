@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import Field
@@ -57,7 +57,8 @@ class Moody(Pipeline):
             case "print":
                 print("x" * 100_000, flush=True)
             case "grow":
-                return np.repeat(frame.rgb, 2, axis=1)
+                wide: Picture = np.repeat(frame.rgb, 2, axis=1)
+                return wide
             case "wrong":
                 return _wrong(frame)
             case _:
@@ -87,5 +88,6 @@ class Heavy(Pipeline):
         return 255 - frame.rgb
 
 
-def _wrong(frame: Frame) -> Any:
-    return frame.rgb.astype(np.float32)
+def _wrong(frame: Frame) -> Picture:
+    floats: Any = frame.rgb.astype(np.float32)
+    return cast("Picture", floats)

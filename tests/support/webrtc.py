@@ -114,7 +114,9 @@ class Node:
 
 @asynccontextmanager
 async def running_node(
-    *, endpoint: RtcEndpoint | None = None, ice_servers: tuple[IceServer, ...] = (),
+    *,
+    endpoint: RtcEndpoint | None = None,
+    ice_servers: tuple[IceServer, ...] = (),
     extra_routes: Iterable[web.RouteDef] = (),
 ) -> AsyncIterator[Node]:
     """A WHIP and WHEP server on ports of its own."""
@@ -280,9 +282,7 @@ async def watching(url: str, *kinds: str) -> AsyncIterator[Client]:
 async def pictures(client: Client, count: int, *, timeout_s: float = 15.0) -> list[av.VideoFrame]:
     """The next `count` pictures that a viewer decodes."""
     track = next(
-        receiver.track
-        for receiver in client.pc.getReceivers()
-        if receiver.track is not None and receiver.track.kind == "video"
+        receiver.track for receiver in client.pc.getReceivers() if receiver.track.kind == "video"
     )
     frames: list[av.VideoFrame] = []
     async with asyncio.timeout(timeout_s):

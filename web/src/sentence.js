@@ -159,6 +159,12 @@ function watched(state) {
 }
 
 /**
+ * "runner r1", but not "runner runner-1".
+ * @param {{id: string}} runner
+ */
+const named = ({ id }) => (/runner/i.test(id) ? id : `runner ${id}`);
+
+/**
  * The gateway has the stream and says how it is.
  * @param {State} state
  * @returns {Said}
@@ -169,12 +175,13 @@ function known(state) {
   /** @type {Problem | null} */
   const problem = status.problem ? { ...status.problem, retry: "same" } : state.viewProblem;
   const name = effect || status.pipeline || "the effect";
+  const where = status.runner ? ` on ${named(status.runner)}` : "";
   const queued = status.problem !== null && QUEUES.has(status.problem.code);
   switch (status.state) {
     case "starting":
       return queued
         ? say("busy", "Waiting for a free runner…", problem)
-        : say("busy", status.runner ? `Starting ${name} on runner ${status.runner.id}…` : `Starting ${name}…`, problem);
+        : say("busy", `Starting ${name}${where}…`, problem);
     case "restarting":
       return say("warn", "The runner is restarting…", problem);
     case "degraded":
@@ -189,7 +196,6 @@ function known(state) {
           ? say("warn", "Live, but it cannot be shown here.", problem)
           : say("busy", `${name} is live; waiting for its picture…`);
       }
-      const where = status.runner ? ` on runner ${status.runner.id}` : "";
       return say("live", `Live: ${name}${where}.`, problem);
     }
     default:

@@ -66,9 +66,9 @@ export class Publisher {
    */
   async replace(track) {
     this.#track = track;
-    const sender = this.pc?.getSenders()[0];
-    if (sender?.transport) await sender.replaceTrack(track);
-    else if (this.#link.started) this.renew(); // caught between offer and answer
+    const { pc } = this;
+    // Between two connections there is nothing to replace: the next one begins with the new track.
+    if (pc && pc.connectionState !== "closed") await pc.getSenders()[0]?.replaceTrack(track);
   }
 
   /** @param {RTCPeerConnection} pc */

@@ -1,10 +1,15 @@
 """What a subscriber sees on the wire, byte by byte."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
-from tests.interop.trickle.wire import Serving, Wire
+from tests.interop.trickle.conftest import listening
+from tests.interop.trickle.wire import PATIENCE_S, Serving, Wire
+from tests.support.waiting import until
+from trickle.serve import TrickleServer
+from trickle.table import Limits
 
 
 async def test_nothing_is_sent_before_the_first_byte(serving: Serving) -> None:
@@ -217,21 +222,30 @@ async def test_large_segment_reaches_a_slow_reader_whole(serving: Serving) -> No
     assert (await serving.ask("GET ch/0")).body == data
 
 
-async def test_reader_that_takes_nothing_is_cut_and_nobody_else_notices(serving: Serving) -> None:
-    stuck = await serving.get(0)
-    stuck.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can
-    other = await serving.get(0)
-    writer = await serving.post(0)
-    piece = b"x" * 50_000
-    sockets_hold = 0
-    while serving.server.counters.readers_cut == 0 and sockets_hold < 20:
-        writer.chunk(piece)
-        if sockets_hold == 0:
-            await other.head()
-        assert await other.read_chunk()
-        sockets_hold += 1
-    writer.end()
-    assert sockets_hold <= 20
+async def test_reader_that_takes_nothing_is_cut_and_nobody_else_notices() -> None:
+    limits = Limits(reader_stall_s=0.2)
+    server = TrickleServer(limits=limits, autocreate=True)
+    async with listening(server) as serving:
+        await serving.ask("POST ch")
+        stuck, other = await serving.get(0), await serving.get(0)
+        transport = cast("asyncio.Transport", stuck.writer.transport)
+        transport.pause_reading()
+        writer = await serving.post(0)
+        await writer.is_silent()
+        # More than the sockets between us hold.
+        for count in range(200):
+            writer.chunk(b"%03d" % count + b"x" * 100_000)
+            if not count:
+                await other.head()
+            got = 0
+            while got < 100_003:
+                got += len(await other.read_chunk())
+        await until(lambda: server.counters.readers_cut == 1, within_s=PATIENCE_S)
+        writer.end()
+        assert await other.read_chunk() == b""
+        transport.resume_reading()
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await stuck.reply()
 
 
 async def test_requests_sent_ahead_are_answered_in_their_order(serving: Serving) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runners import ring as ring_module
 from runners.errors import LinkError, PictureTooLarge
 from runners.ring import Header, Ring
 
@@ -91,7 +90,7 @@ def test_nothing_is_left_behind_when_its_owner_is_killed(way: str) -> None:
 
 
 def test_without_memfd_the_ring_works_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ring_module.sys, "platform", "darwin")
+    monkeypatch.setattr("runners.ring.sys.platform", "darwin")
     ring, fd = Ring.create(slots=2, max_picture_bytes=1000)
     os.close(fd)
     ring.stamp(1, HEADER)[:] = 5

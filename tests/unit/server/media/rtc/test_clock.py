@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from server.media.rtc.clock import CommonClock
@@ -23,7 +25,7 @@ def test_both_media_count_the_same_ticks_from_the_first_arrival() -> None:
 def test_a_timestamp_that_wraps_goes_on() -> None:
     source = CommonClock().source(90_000)
     at = [source.ticks(n * 3000 & 0xFFFFFFFF, n / 30) for n in range(1_431_600, 1_431_700)]
-    assert {b - a for a, b in zip(at, at[1:], strict=False)} == {3000}
+    assert {b - a for a, b in pairwise(at)} == {3000}
 
 
 def talk(late_ms: float, seconds: int, *, reports: bool = True) -> list[float]:

@@ -9,7 +9,8 @@ from server.media.rtc.twcc import PENDING_MAX, ArrivalLog
 def read(content: bytes) -> dict[int, float | None]:
     """A reader of our own for what the draft describes: number to arrival time in seconds."""
     first, count, word = struct.unpack_from("!HHI", content)
-    at, symbols = 8, []
+    at = 8
+    symbols: list[int] = []
     while len(symbols) < count:
         (chunk,) = struct.unpack_from("!H", content, at)
         at += 2
