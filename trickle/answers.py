@@ -17,6 +17,8 @@ _ERROR: Final = _TEXT + b"X-Content-Type-Options: nosniff\r\n"
 _CLOSED: Final = f"{headers.CLOSED}: {headers.CLOSED_VALUE}\r\n".encode()
 _SEQ: Final = headers.SEQ.encode()
 _LATEST: Final = headers.LATEST.encode()
+_SIZE: Final = headers.SIZE.encode()
+_OLDEST: Final = headers.OLDEST.encode()
 
 # Proxies must not answer for us: the same URL means something else a second later.
 _NO_STORE: Final = b"Cache-Control: no-store\r\n"
@@ -84,6 +86,16 @@ def seq(value: int) -> bytes:
 def latest(value: int) -> bytes:
     """The line that says where the write head is."""
     return b"%b: %d\r\n" % (_LATEST, value)
+
+
+def size(value: int) -> bytes:
+    """The line that says how many bytes a segment has by now; older clients ignore it."""
+    return b"%b: %d\r\n" % (_SIZE, value)
+
+
+def oldest(value: int) -> bytes:
+    """The line that says which segment is the lowest to be had; older clients ignore it."""
+    return b"%b: %d\r\n" % (_OLDEST, value)
 
 
 def closed() -> bytes:

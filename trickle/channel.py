@@ -200,7 +200,7 @@ class Channel:
             if end:
                 segment.writers -= 1
             segment.append(data, end=end, now=now)
-            if self.size > self._window.spare_bytes:
+            if self.size > min(self._window.spare_bytes, self._window.max_bytes):
                 self._trim(now)
         elif end:
             # It left the ring while this publisher was still at it: nobody will ever read this.

@@ -49,6 +49,7 @@ class Exchange(Protocol):
 
     def begin(self) -> None: ...
     def lost(self) -> None: ...
+    def pause(self) -> None: ...
     def resume(self) -> None: ...
 
 
@@ -111,6 +112,16 @@ class Connection(asyncio.Protocol):
         else:
             transport.writelines(pieces)
 
+    def listen(self, on: bool) -> None:
+        """Takes bytes from the client, or lets them wait in its socket."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if on:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+
     def done(self, *, keep: bool) -> None:
         """The answer is complete; `keep` when the client may use the connection again."""
         was, self.exchange = self._state, None
@@ -148,8 +159,8 @@ class Connection(asyncio.Protocol):
             self._feed_guest(data)
         elif state is State.ANSWERING:
             self._held += data
-            if len(self._held) > MAX_AHEAD_BYTES and self._transport is not None:
-                self._transport.pause_reading()
+            if len(self._held) > MAX_AHEAD_BYTES:
+                self.listen(False)
         elif state is State.SKIPPING:
             self._skip(data)
             if self._held:
@@ -164,7 +175,8 @@ class Connection(asyncio.Protocol):
         self.paused = True
         if self._guest is not None:
             self._guest.protocol.pause_writing()
-        elif self.exchange is not None and not isinstance(self.exchange, Posting):
+        elif self.exchange is not None:
+            self.exchange.pause()
             self._stall = self.later(self.server.limits.reader_stall_s, self._cut)
 
     def resume_writing(self) -> None:
@@ -318,8 +330,8 @@ class Connection(asyncio.Protocol):
 
     def _listen_again(self) -> None:
         if self._held:
-            if self._transport is not None and len(self._held) > MAX_AHEAD_BYTES:
-                self._transport.resume_reading()
+            if len(self._held) > MAX_AHEAD_BYTES:
+                self.listen(True)
             self.soon(self._pump)
         else:
             self.idle_since = self.now()

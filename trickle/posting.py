@@ -83,6 +83,12 @@ class Posting:
             self._fail(answers.error(413, b"Segment too large\n", keep=False))
             return
         server.watch_timers(self._channel)
+        pace = server.paces.get(self._channel)
+        if pace is not None:
+            if end:
+                pace.gone(connection)
+            else:
+                pace.wrote(connection)
         if end:
             counters.segments_in += 1
             lines = answers.seq(writing.segment.seq)
@@ -94,12 +100,16 @@ class Posting:
         if self._writing.segment.ended:
             self._answer_early()
 
+    def pause(self) -> None:
+        """Its socket takes no more for now; it sends next to nothing."""
+
     def resume(self) -> None:
-        """Its socket takes bytes again; it owes none."""
+        """Its socket takes bytes again."""
 
     def lost(self) -> None:
         """The publisher is gone in the middle."""
         self._stop_waiting()
+        self._unpace()
         if self._writing.begun:
             self._connection.server.counters.aborts += 1
         self._channel.abandon(self._writing, now=self._connection.now())
@@ -122,7 +132,13 @@ class Posting:
         connection.send([answers.whole(200, b"", lines=lines, keep=False, to_head=False)])
         connection.done(keep=False)
 
+    def _unpace(self) -> None:
+        pace = self._connection.server.paces.get(self._channel)
+        if pace is not None:
+            pace.gone(self._connection)
+
     def _fail(self, answer: bytes) -> None:
+        self._unpace()
         self._channel.finish(self._writing, now=self._connection.now())
         self._connection.send([answer])
         self._connection.done(keep=False)

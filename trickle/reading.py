@@ -32,8 +32,10 @@ class Reading:
         "_edge",
         "_headed",
         "_keep",
+        "_pace",
         "_scheduled",
         "_segment",
+        "_stuck",
         "_to_head",
     )
 
@@ -58,6 +60,9 @@ class Reading:
         self._at = 0
         self._headed = False
         self._scheduled = False
+        self._stuck = False
+        self._pace = connection.server.pace(channel)
+        self._pace.readers += 1
 
     def begin(self) -> None:
         self._segment.watch(self)
@@ -65,10 +70,18 @@ class Reading:
 
     def lost(self) -> None:
         """The reader is gone."""
-        self._segment.unwatch(self)
+        self._leave()
+
+    def pause(self) -> None:
+        """Its socket takes no more for now."""
+        self._stuck = True
+        self._pace.stopped()
 
     def resume(self) -> None:
         """Its socket takes bytes again."""
+        if self._stuck:
+            self._stuck = False
+            self._pace.moved()
         self.changed()
 
     def changed(self) -> None:
@@ -103,11 +116,17 @@ class Reading:
             pieces.append(LAST_CHUNK)
         connection.send(pieces)
         if self._to_head or (segment.ended and self._at == count):
-            segment.unwatch(self)
+            self._leave()
+            connection.server.counters.segments_out += 1
             connection.done(keep=self._keep)
         elif self._at < count:
             self._scheduled = True
             connection.soon(self._go_on)
+
+    def _leave(self) -> None:
+        self._segment.unwatch(self)
+        self._pace.left(stuck=self._stuck)
+        self._connection.server.unpaced(self._channel, self._pace)
 
     def _go_on(self) -> None:
         self._scheduled = False
@@ -120,17 +139,21 @@ class Reading:
             self._channel.mime_type,
             segment.seq,
             self._edge if self._edge != segment.seq else None,
-            lines=b"",
+            lines=b"" if self._connection.server.strict_go else answers.size(segment.size),
             chunked=self._chunked,
             keep=self._keep,
         )
 
     def _answer_without_bytes(self) -> None:
         connection, channel, segment = self._connection, self._channel, self._segment
-        segment.unwatch(self)
+        self._leave()
         if segment.void and not channel.closed:
             answer = answers.no_segment(
-                segment.seq, channel.next_seq, keep=self._keep, to_head=self._to_head
+                segment.seq,
+                channel.next_seq,
+                lines=answers.oldest(channel.oldest),
+                keep=self._keep,
+                to_head=self._to_head,
             )
         else:
             lines = answers.latest(channel.next_seq) + answers.seq(segment.seq)

@@ -139,8 +139,11 @@ class Routes:
             if method == b"DELETE":
                 return request.error(400, answers.NO_SUCH_SEGMENT)
             self._server.counters.no_segment += 1
+            lines = b""
+            if not self._server.strict_go:
+                lines = answers.oldest(self._channels.find(name).oldest)
             return answers.no_segment(
-                error.seq, error.latest, keep=request.keep, to_head=request.to_head
+                error.seq, error.latest, lines=lines, keep=request.keep, to_head=request.to_head
             )
         except TooMany as error:
             return answers.too_many(str(error))

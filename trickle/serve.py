@@ -16,6 +16,7 @@ from trickle.connection import Connection, Exchange
 from trickle.errors import ChannelNotFound
 from trickle.http1 import RequestHead
 from trickle.local import LocalPublisher, LocalSubscriber
+from trickle.pace import Pace
 from trickle.routes import Routes, allow_create, allow_delete
 from trickle.table import Channels, Limits
 
@@ -48,6 +49,7 @@ class TrickleServer:
         base: The path all channels lie under; begins and ends with a slash.
         channels: The channels themselves.
         counters: What has happened.
+        paces: Of channels that have readers.
         strict_go: Behave as go-livepeer where it loses data; for comparison runs.
     """
 
@@ -91,6 +93,7 @@ class TrickleServer:
         self._base = base.encode("ascii")
         self._connections: set[Connection] = set()
         self._timers: dict[Channel, asyncio.TimerHandle] = {}
+        self.paces: dict[Channel, Pace] = {}
 
     # ------------------------------------------------------------------ for this process
 
@@ -195,6 +198,18 @@ class TrickleServer:
         if due is not None and channel not in self._timers:
             loop = asyncio.get_running_loop()
             self._timers[channel] = loop.call_at(due, self._tick, channel)
+
+    def pace(self, channel: Channel) -> Pace:
+        """What the readers of a channel tell its publishers."""
+        found = self.paces.get(channel)
+        if found is None:
+            found = self.paces[channel] = Pace()
+        return found
+
+    def unpaced(self, channel: Channel, pace: Pace) -> None:
+        """A reader has gone; with the last one there is nothing left to tell."""
+        if not pace.readers and self.paces.get(channel) is pace:
+            del self.paces[channel]
 
     def find(self, name: str, *, mime_type: str = DEFAULT_MIME) -> Channel:
         """The channel of that name, made if this server makes them.

@@ -14,8 +14,8 @@ class Window:
         min_segments: Kept whatever their age; go-livepeer keeps exactly these.
         max_segments: Enough for a burst of small documents that one reader takes one by one.
         max_age_s: A live reader further behind than this should jump to the edge instead.
-        spare_bytes: More than `min_segments` are kept only within this: half a minute of good video.
-            A ring that fits the processor's cache is also half as fast again.
+        spare_bytes: More than `min_segments` are kept only within this: half a minute of video.
+            Bytes that are soon let go of are also still in the processor's cache.
         max_bytes: Of one channel; the oldest go first. Five segments of 16 MiB and one more.
         max_segment_bytes: Of one segment; its publisher is told 413.
         resume_s: A publisher who vanished inside a segment may come back and resume it this long.

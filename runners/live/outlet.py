@@ -16,7 +16,7 @@ from runners.errors import LinkError
 from runners.live.pictures import stand_in
 from runners.live.tally import Tally
 from runners.live.turnstile import Flight
-from runners.pacing import Drop, Evenly, SoundHold
+from runners.pacing import BUDGET_S, Drop, Evenly, SoundHold
 from runners.ring import Ring
 from runners.sdk import Picture
 from trickle.media.mpegts import TsMuxer
@@ -167,6 +167,11 @@ class Outlet:
             _, picture = self._ring.read(flight.into)
         except LinkError as error:
             self._on_error(f"the model's result is unreadable: {error}")
+            self._give_back(flight.into)
+            return
+        if self._clock() - flight.captured_at - result.effect_s > BUDGET_S:
+            # It waited here, for an encoder that cannot keep up.
+            self._tally.drop(Drop.LATE)
             self._give_back(flight.into)
             return
         sent = self._encode(picture, flight.pts, flight.colour)

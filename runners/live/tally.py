@@ -61,6 +61,8 @@ class Tally:
         self._health.output(now, effect_s=effect_s)
 
     def drop(self, reason: Drop, count: int = 1) -> None:
+        if not count:
+            return
         with self._lock:
             self._drops[reason] += count
         if reason in _LATE:

@@ -8,33 +8,36 @@ as `NodeError`s; the HTTP shell writes them out. (RFC 9725; draft-ietf-wish-whep
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from server.edge.http import JSON, parse_object
+from server.edge.http import JSON
 from server.edge.ingest import Ingest, Publication, PublishRequest, Viewing, check_stream_name
-from server.edge.openapi import Operation
-from server.errors import (
-    BadOffer,
-    BadParameters,
-    BadRequest,
-    Overloaded,
-    SessionNotFound,
-    TooLarge,
-    UnsupportedMedia,
+from server.edge.webrtc_docs import OPERATIONS
+from server.edge.webrtc_request import (
+    SDP,
+    SDP_FRAGMENT,
+    Body,
+    EtagMissing,
+    EtagStale,
+    RestartUnsupported,
+    flag,
+    is_local,
+    read_body,
+    read_text,
+    token,
 )
+from server.errors import Overloaded, SessionNotFound, UnsupportedMedia
 from server.media.rtc.endpoint import RtcEndpoint
 from server.media.rtc.negotiation import Offer, read_play, read_publish
-from server.media.rtc.sdp import SDP_MAX_BYTES, parse_fragment
+from server.media.rtc.sdp import parse_fragment
 from server.media.rtc.session import Session
 
-SDP: Final = "application/sdp"
-SDP_FRAGMENT: Final = "application/trickle-ice-sdpfrag"
+__all__ = ["OPERATIONS", "IceServer", "WebRtcRoutes"]
 
 # The long form is go-livepeer's, the short one is for people.
 PREFIXES: Final = ("/live/video-to-video/{stream}", "/{stream}")
@@ -58,27 +61,6 @@ SESSIONS_MAX: Final = 600
 _log = structlog.get_logger(__name__)
 
 Routed = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class EtagMissing(BadRequest):
-    """A change to a session must say which state of it is meant."""
-
-    code, status = "etag_missing", 428
-    remedy = "Send the ETag of the 201 answer as If-Match."
-
-
-class EtagStale(BadRequest):
-    """The session is not in the state that the change was made for."""
-
-    code, status = "etag_stale", 412
-    remedy = "Send the ETag of the 201 answer as If-Match."
-
-
-class RestartUnsupported(BadRequest):
-    """ICE cannot be restarted here; the session goes on as it was."""
-
-    code, status = "ice_restart_unsupported", 422
-    remedy = "End the session and connect again with a new offer."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +90,6 @@ class _Resource:
 
     path: str
     session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """What a POST brought, in either of its two forms."""
-
-    sdp: str
-    as_json: bool
-    pipeline: str | None
-    params: dict[str, object] | None
 
 
 class WebRtcRoutes:
@@ -174,7 +146,7 @@ class WebRtcRoutes:
 
     async def _whip(self, request: web.Request) -> web.Response:
         stream = check_stream_name(request.match_info["stream"])
-        body = await _read_body(request)
+        body = await read_body(request)
         offer = read_publish(body.sdp)
         self._check_room()
         publication = await self._ingest.publish(
@@ -184,7 +156,7 @@ class WebRtcRoutes:
                 peer=request.remote or "",
                 pipeline=body.pipeline,
                 params=body.params,
-                token=_token(request),
+                token=token(request),
             )
         )
         try:
@@ -204,7 +176,7 @@ class WebRtcRoutes:
             offer,
             on_packet=publication.packet,
             on_end=lambda reason: self._over(session, reason, partial(publication.end, reason)),
-            loopback=_is_local(request),
+            loopback=is_local(request),
         )
         publication.on_closed = session.end
         publication.on_keyframe_wanted = session.ask_for_keyframe
@@ -213,9 +185,9 @@ class WebRtcRoutes:
 
     async def _whep(self, request: web.Request) -> web.Response:
         stream = check_stream_name(request.match_info["stream"])
-        source = _flag(request, "source", default=False)
-        wait = _flag(request, "wait", default=True)
-        body = await _read_body(request)
+        source = flag(request, "source", default=False)
+        wait = flag(request, "wait", default=True)
+        body = await read_body(request)
         offer = read_play(body.sdp)
         self._check_room()
         live = await self._viewing.view(stream, source=source, wait=wait)
@@ -225,7 +197,7 @@ class WebRtcRoutes:
                 offer,
                 live,
                 on_end=lambda reason: self._over(session, reason, left),
-                loopback=_is_local(request),
+                loopback=is_local(request),
             )
         except BaseException:
             left()
@@ -240,7 +212,7 @@ class WebRtcRoutes:
         self._endpoint.check_room()
 
     def _created(
-        self, request: web.Request, session: Session, body: _Body, extra: dict[str, str]
+        self, request: web.Request, session: Session, body: Body, extra: dict[str, str]
     ) -> web.Response:
         path = request.path.rstrip("/")
         location = f"{path}/{session.id}"
@@ -269,7 +241,7 @@ class WebRtcRoutes:
         session = self._find(request)
         if request.content_type != SDP_FRAGMENT:
             raise UnsupportedMedia(f"expected {SDP_FRAGMENT}, got {request.content_type}")
-        fragment = parse_fragment(await _text(request))
+        fragment = parse_fragment(await read_text(request))
         wanted = request.headers.get("If-Match", "").strip()
         if wanted in ("*", '"*"'):
             raise RestartUnsupported("the request restarts ICE")
@@ -309,75 +281,6 @@ async def _nothing(request: web.Request) -> web.Response:
     return web.Response(status=204, headers={**_CORS, "Accept-Post": SDP})
 
 
-async def _read_body(request: web.Request) -> _Body:
-    if request.content_type not in (SDP, JSON):
-        raise UnsupportedMedia(f"expected {SDP} or {JSON}, got {request.content_type}")
-    text = await _text(request)
-    pipeline = request.query.get("pipeline") or None
-    params = _query_params(request)
-    if request.content_type == SDP:
-        return _Body(text, as_json=False, pipeline=pipeline, params=params)
-    document = parse_object(text, what="the body")
-    sdp = document.get("sdp")
-    if not isinstance(sdp, str):
-        raise BadOffer('the JSON body needs "sdp", the offer as a string')
-    named = document.get("pipeline", pipeline)
-    if named is not None and not isinstance(named, str):
-        raise BadRequest('"pipeline" must be a string')
-    given = document.get("params", params)
-    if given is not None and not isinstance(given, dict):
-        raise BadParameters('"params" must be a JSON object')
-    return _Body(sdp, as_json=True, pipeline=named, params=given)
-
-
-async def _text(request: web.Request) -> str:
-    """The body, which must be small and UTF-8."""
-    if (request.content_length or 0) > SDP_MAX_BYTES:
-        raise TooLarge(f"the body has {request.content_length} bytes; the limit is {SDP_MAX_BYTES}")
-    data = bytearray()
-    async for chunk in request.content.iter_any():
-        data += chunk
-        if len(data) > SDP_MAX_BYTES:
-            raise TooLarge(f"the body is over the limit of {SDP_MAX_BYTES} bytes")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise BadOffer("the body is not UTF-8 text") from None
-
-
-def _query_params(request: web.Request) -> dict[str, Any] | None:
-    text = request.query.get("params")
-    if not text:
-        return None
-    try:
-        return parse_object(text, what="params")
-    except BadRequest as error:
-        raise BadParameters(error.message) from None
-
-
-def _flag(request: web.Request, name: str, *, default: bool) -> bool:
-    value = request.query.get(name)
-    if value is None:
-        return default
-    if value not in ("0", "1", "true", "false"):
-        raise BadRequest(f"{name} must be 0 or 1, not {value!r:.20}")
-    return value in ("1", "true")
-
-
-def _token(request: web.Request) -> str | None:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return request.query.get("token") or None
-
-
-def _is_local(request: web.Request) -> bool:
-    try:
-        return ip_address(request.remote or "").is_loopback
-    except ValueError:
-        return False
-
-
 def _public(request: web.Request, url: URL) -> URL:
     """`url` as the client sees it, which a proxy in front may have come to over TLS."""
     forwarded = request.headers.get("X-Forwarded-Proto", "")
@@ -387,67 +290,3 @@ def _public(request: web.Request, url: URL) -> URL:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-_STREAM_ERRORS: Final = {
-    400: "bad_offer, bad_stream_name, bad_parameters",
-    413: "too_large",
-    415: "unsupported_media",
-    503: "overloaded",
-}
-
-OPERATIONS: Final = (
-    Operation(
-        method="POST",
-        path="/{stream}/whip",
-        summary="Publishes: WHIP (RFC 9725). `/live/video-to-video/{stream}/whip` is the same.",
-        query={
-            "pipeline": "What is to be done to the pictures.",
-            "params": "The pipeline's parameters, a JSON object as text.",
-            "token": "For clients that cannot send `Authorization: Bearer`.",
-        },
-        body={
-            SDP: "v=0\r\n...",
-            JSON: {"sdp": "v=0\r\n...", "pipeline": "toon", "params": {"levels": 5}},
-        },
-        answers={201: (SDP, "The SDP answer; JSON for JSON. `Location` is the session.")},
-        errors={**_STREAM_ERRORS, 401: "not_allowed"},
-    ),
-    Operation(
-        method="POST",
-        path="/{stream}/whep",
-        summary="Watches: WHEP. `/live/video-to-video/{stream}/whep` is the same.",
-        query={
-            "source": "1 for what was published, untouched.",
-            "wait": "0 to be refused while nobody publishes.",
-        },
-        body={SDP: "v=0\r\n...", JSON: {"sdp": "v=0\r\n..."}},
-        answers={201: (SDP, "The SDP answer; JSON for JSON. `Location` is the session.")},
-        errors={**_STREAM_ERRORS, 404: "stream_not_found"},
-    ),
-    *(
-        Operation(
-            method=method,
-            path=f"/{{stream}}/{kind}/{{session}}",
-            summary=summary,
-            body={SDP_FRAGMENT: "a=candidate:..."} if method == "PATCH" else {},
-            answers=answers,
-            errors={404: "session_not_found", **errors},
-        )
-        for kind in ("whip", "whep")
-        for method, summary, answers, errors in (
-            ("DELETE", "Ends the session.", {200: ("", "Ended.")}, {}),
-            (
-                "PATCH",
-                "Adds candidates (trickle ICE); needs the answer's ETag as If-Match.",
-                {204: ("", "Added.")},
-                {
-                    412: "etag_stale",
-                    415: "unsupported_media",
-                    422: "ice_restart_unsupported",
-                    428: "etag_missing",
-                },
-            ),
-        )
-    ),
-)

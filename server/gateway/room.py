@@ -47,6 +47,9 @@ JOB_PROVEN_S: Final = 10.0
 # For the last results after the source has ended: a little over what a job itself allows.
 DRAIN_S: Final = 3.0
 
+# Rates are measured over two seconds; before that they say nothing about keeping up.
+SETTLE_S: Final = 3.0
+
 RUNNER_RESTARTING: Final = ("LOADING", "ERROR", "OFFLINE")
 
 
@@ -108,6 +111,7 @@ class Room:
         self._job: LiveJob | None = None
         self._tries = 0
         self._result_at: float | None = None
+        self._flowing_since = float("-inf")
         self._problem: Problem | None = None
         self._runner_state: str | None = None
         self._runner_restarts = 0
@@ -220,6 +224,8 @@ class Room:
         )
 
     def _keeps_up(self) -> bool:
+        if time.monotonic() - self._flowing_since < SETTLE_S:
+            return True
         given, made = self.source.stats().fps, self.output.stats().fps
         return made >= KEEPS_UP_SHARE * given
 
@@ -352,6 +358,7 @@ class Room:
         self._result_at = time.monotonic()
         if first:
             self._tries, self._problem = 0, None
+            self._flowing_since = self._result_at
             self._say()
 
     # --- waiting

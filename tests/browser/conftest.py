@@ -26,6 +26,7 @@ from playwright.async_api import (
 )
 
 from tests.browser.fake_gateway import FakeGateway, fake_gateway
+from tests.browser.steps import open_page, says, start
 
 LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -149,3 +150,12 @@ async def first_url(output: asyncio.StreamReader, said: list[str]) -> str:
 async def read_on(output: asyncio.StreamReader, said: list[str]) -> None:
     while line := await output.readline():
         said.append(line.decode(errors="replace"))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def live(page: Page, gateway: FakeGateway) -> Page:
+    """The page, sending the test picture and showing it inverted."""
+    await open_page(page, gateway)
+    await start(page)
+    await says(page, "Live: Negative on runner r1.")
+    return page

@@ -98,8 +98,10 @@ async def test_pictures_are_stacked_on_a_phone_and_nothing_sticks_out(phone: Pag
     going_in, coming_out = await box(phone, "#in-picture"), await box(phone, "#out-picture")
     assert going_in["x"] == coming_out["x"]
     assert going_in["y"] + going_in["height"] <= coming_out["y"]
-    width: int = await phone.evaluate("document.documentElement.scrollWidth")
-    assert width == PHONE["width"]
+    assert await phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    await phone.get_by_role("radio", name="OBS").check()
+    assert await phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert (await box(phone, "#source-column"))["x"] == (await box(phone, "#settings"))["x"]
 
 
 async def test_start_is_in_reach_on_a_phone_wherever_it_is_scrolled(phone: Page) -> None:

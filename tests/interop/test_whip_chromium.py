@@ -24,9 +24,11 @@ async def test_a_browser_sees_what_a_browser_shows() -> None:
         assert session.startswith("/cam/whip/")
         room = node.room("cam")
         await page.evaluate("play('/cam/whep')")
-        # A browser left to itself begins with a stamp and grows for a quarter of a minute.
-        await until(lambda: (room.stream.stats().height or 0) >= 540, within_s=5)
         await until(lambda: room.stream.stats().frames >= 90, within_s=15)
+        # A browser left to itself begins with 300 kb/s. (How large a picture it makes of what it
+        # may send depends on how busy the machine is: that is for a bench.)
+        sent = await page.evaluate("stats(publisher, 'outbound-rtp')")
+        assert max(report.get("targetBitrate", 0) for report in sent) > 1_000_000
 
         delays = sorted(await page.evaluate("delays()"))
         assert len(delays) > 45, "the numbers on the canvas were not read back"

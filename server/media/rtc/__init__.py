@@ -2,9 +2,10 @@
 
 ICE, DTLS and SRTP are aiortc's and aioice's; what carries each media packet is ours, because that
 is where their time goes. Pure: `sdp`, `negotiation`, `rtp`, `rtcp`, `h264`, `order`, `reception`,
-`clock`, `twcc`, `estimate`, `receiver`. Around them: `udpmux` (the socket), `transport` (one
-peer's ICE, DTLS and SRTP), `publishing` and `playing` (the two kinds of session), `feed` (one
-stream's packets, packed once for all its viewers), `endpoint` (all sessions together).
+`clock`, `twcc`, `estimate`, `receiver`, `sender`, `feed` (one stream's packets, packed once for
+all its viewers). Around them: `udpmux` (the socket), `muxed_ice` (ICE on it), `transport` (one
+peer's ICE, DTLS and SRTP), `session`, `publishing` and `playing` (the life of a session and its
+two kinds), `endpoint` (all sessions together).
 
 It knows nothing of HTTP; `server.edge.webrtc` does, and is its only caller.
 """

@@ -19,8 +19,9 @@ from pylibsrtp import Session as SrtpSession
 from pylibsrtp._binding import ffi, lib
 
 from server.media.rtc import rtcp, rtp
+from server.media.rtc.muxed_ice import MuxConnection, MuxGatherer
 from server.media.rtc.negotiation import Offer
-from server.media.rtc.udpmux import MuxConnection, MuxGatherer, UdpMux
+from server.media.rtc.udpmux import UdpMux
 
 # Candidates in an offer and trickled together. Each costs checks to an address of their choosing.
 REMOTE_CANDIDATES_MAX: Final = 32

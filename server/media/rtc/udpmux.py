@@ -1,24 +1,17 @@
 """All sessions on one UDP port.
 
-aioice opens a socket per session and address. Here every session's `MuxConnection` shares the
-socket of one `UdpMux`, which tells them apart: a STUN request by the username in it, a STUN answer
-by the transaction we began, everything else by an address that has earned it. An address is
-learned only when a request from it has passed the integrity check with the session's password, so
-nobody can divert another's packets by naming his username. What belongs to nobody costs a
-dictionary look-up and leaves nothing behind.
+One `UdpMux` has the socket and tells sessions apart: a STUN request by the username in it, a STUN
+answer by the transaction that a session began, everything else by an address that has earned it.
+What belongs to nobody costs a dictionary look-up and leaves nothing behind. What a session makes
+of its packets, and when it learns an address, is `muxed_ice`'s to say.
 """
 
 import asyncio
 import socket
 import time
-from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 import ifaddr
-from aioice import Candidate, stun
-from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import CandidatePair, Connection, StunProtocol
-from aiortc import RTCIceGatherer
 
 Address = tuple[str, int]
 
@@ -28,29 +21,25 @@ SOCKET_BUFFER_BYTES: Final = 4 << 20
 # What the kernel has not taken yet. Beyond this, packets would be late when they leave.
 UNSENT_MAX_BYTES: Final = 2 << 20
 
-# A client changes its address when it moves between networks. More than these at a time is play.
-ADDRESSES_PER_SESSION: Final = 16
-
-# Handshake packets waiting for the session's task; it needs a handful.
-HANDSHAKE_QUEUE_MAX: Final = 64
-
-# Media that outruns the handshake's last step, kept until the keys are there.
-EARLY_MEDIA_MAX: Final = 64
-
-# A silent peer is noticed within this (RFC 7675 says at most 30 s; a streamer's viewers should
-# not stare at a frozen picture for half a minute).
-CONSENT_LOST_S: Final = 7.0
-CONSENT_INTERVAL_S: Final = 1.5
-
 # Network interfaces come and go seldom; listing them costs a millisecond.
 INTERFACES_KEPT_S: Final = 15.0
 
 _BINDING_REQUEST: Final = b"\x00\x01"
 _STUN_HEADER_BYTES: Final = 20
 _USERNAME: Final = 0x0006
-_RTP_FIRST, _RTP_LAST = 128, 191
-_DTLS_FIRST, _DTLS_LAST = 20, 63
 _STUN_LAST = 3
+
+
+class Checks(Protocol):
+    """Takes a session's STUN packets."""
+
+    def datagram_received(self, data: bytes, addr: Address) -> None: ...
+
+
+class Packets(Protocol):
+    """Takes everything else of a session."""
+
+    def data_received(self, data: bytes, component: int) -> None: ...
 
 
 class _UdpTransport(Protocol):
@@ -79,9 +68,9 @@ class UdpMux(asyncio.DatagramProtocol):
         self._host = host
         self._public_ips = public_ips
         self._transport: _UdpTransport | None = None
-        self._by_username: dict[str, MuxProtocol] = {}
-        self._by_transaction: dict[bytes, MuxProtocol] = {}
-        self._by_address: dict[Address, MuxConnection] = {}
+        self._by_username: dict[str, Checks] = {}
+        self._by_transaction: dict[bytes, Checks] = {}
+        self._by_address: dict[Address, Packets] = {}
         self._interfaces: tuple[float, list[str]] | None = None
 
     async def open(self, port: int) -> None:
@@ -129,17 +118,17 @@ class UdpMux(asyncio.DatagramProtocol):
         if not data:
             return
         if data[0] > _STUN_LAST:
-            connection = self._by_address.get(addr)
-            if connection is None:
+            packets = self._by_address.get(addr)
+            if packets is None:
                 self.strays += 1
             else:
-                connection.data_received(data, 1)
+                packets.data_received(data, 1)
             return
-        protocol = self._stun_target(data)
-        if protocol is None:
+        checks = self._stun_target(data)
+        if checks is None:
             self.strays += 1
         else:
-            protocol.datagram_received(data, addr)
+            checks.datagram_received(data, addr)
 
     def error_received(self, exc: Exception) -> None:
         """The network refused an earlier packet; consent notices if that lasts."""
@@ -153,27 +142,27 @@ class UdpMux(asyncio.DatagramProtocol):
             return
         transport.sendto(data, address)
 
-    def join(self, username: str, protocol: "MuxProtocol") -> None:
-        self._by_username[username] = protocol
+    def join(self, username: str, checks: Checks) -> None:
+        self._by_username[username] = checks
 
     def leave(self, username: str) -> None:
         self._by_username.pop(username, None)
 
-    def begin_transaction(self, transaction: bytes, protocol: "MuxProtocol") -> None:
-        self._by_transaction[transaction] = protocol
+    def begin_transaction(self, transaction: bytes, checks: Checks) -> None:
+        self._by_transaction[transaction] = checks
 
     def end_transaction(self, transaction: bytes) -> None:
         self._by_transaction.pop(transaction, None)
 
-    def learn(self, address: Address, connection: "MuxConnection") -> None:
-        """Media from `address` is `connection`'s from now on. Only for proven addresses."""
-        self._by_address[address] = connection
+    def learn(self, address: Address, packets: Packets) -> None:
+        """Media from `address` is `packets`' from now on. Only for proven addresses."""
+        self._by_address[address] = packets
 
-    def forget(self, address: Address, connection: "MuxConnection") -> None:
-        if self._by_address.get(address) is connection:
+    def forget(self, address: Address, packets: Packets) -> None:
+        if self._by_address.get(address) is packets:
             del self._by_address[address]
 
-    def _stun_target(self, data: bytes) -> "MuxProtocol | None":
+    def _stun_target(self, data: bytes) -> Checks | None:
         if len(data) < _STUN_HEADER_BYTES:
             return None
         if data[:2] == _BINDING_REQUEST:
@@ -203,186 +192,3 @@ def _local_username(data: bytes) -> str:
             return data[at + 4 : at + 4 + size].split(b":")[0].decode("ascii", "replace")
         at += 4 + size + (-size % 4)
     return ""
-
-
-class _SharedTransport:
-    """What aioice takes for a socket of its own."""
-
-    def __init__(self, mux: UdpMux, protocol: "MuxProtocol") -> None:
-        self._mux = mux
-        self._protocol = protocol
-        self._closed = False
-
-    def sendto(self, data: bytes, addr: Address) -> None:
-        if not self._closed:
-            self._mux.send(data, addr)
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._protocol.detach()
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("0.0.0.0", self._mux.port) if name == "sockname" else default
-
-
-class MuxProtocol(StunProtocol):
-    """The STUN of one session."""
-
-    receiver: "MuxConnection"
-
-    def __init__(self, connection: "MuxConnection", mux: UdpMux) -> None:
-        super().__init__(connection)
-        self._mux = mux
-        self.transport = cast("asyncio.DatagramTransport", _SharedTransport(mux, self))
-        mux.join(connection.local_username, self)
-
-    def detach(self) -> None:
-        """The mux forgets this session."""
-        self._mux.leave(self.receiver.local_username)
-        self.receiver.forget_addresses()
-
-    async def request(
-        self,
-        request: stun.Message,
-        addr: Address,
-        integrity_key: bytes | None = None,
-        retransmissions: int | None = None,
-    ) -> tuple[stun.Message, Address]:
-        self._mux.begin_transaction(request.transaction_id, self)
-        try:
-            return await super().request(request, addr, integrity_key, retransmissions)
-        finally:
-            self._mux.end_transaction(request.transaction_id)
-
-
-class MuxConnection(Connection):
-    """The ICE agent of one session.
-
-    Attributes:
-        on_media: Called with each SRTP or SRTCP packet; None until the keys are there.
-        on_consent_lost: Called once, when the peer has been silent for too long.
-    """
-
-    def __init__(self, mux: UdpMux, *, hosts: list[str]) -> None:
-        super().__init__(ice_controlling=False, use_ipv6=False)
-        self.on_media: Callable[[bytes], None] | None = None
-        self.on_consent_lost: Callable[[], None] | None = None
-        self._mux = mux
-        self._hosts = hosts
-        self._learned: dict[Address, None] = {}
-        self._early: list[bytes] = []
-
-    @property
-    def peer(self) -> Address | None:
-        """Where to send media; changes when the client moves to another path."""
-        pair = self._nominated.get(1)
-        return None if pair is None else pair.remote_addr
-
-    async def gather_candidates(self) -> None:
-        if self._local_candidates_start:
-            return
-        self._local_candidates_start = True
-        protocol = MuxProtocol(self, self._mux)
-        self._local_candidates = [
-            Candidate(
-                foundation=candidate_foundation("host", "udp", host),
-                component=1,
-                transport="udp",
-                priority=candidate_priority(1, "host", 65535 - place),
-                host=host,
-                port=self._mux.port,
-                type="host",
-            )
-            for place, host in enumerate(self._hosts)
-        ]
-        # One socket serves them all: which of its addresses a packet came to does not show.
-        protocol.local_candidate = self._local_candidates[0]
-        self._protocols.append(protocol)
-        self._local_candidates_end = True
-
-    def request_received(
-        self, message: stun.Message, addr: Address, protocol: StunProtocol
-    ) -> None:
-        if (
-            message.message_method != stun.Method.BINDING
-            or "PRIORITY" not in message.attributes
-            or not self._valid_username(str(message.attributes.get("USERNAME", "")))
-            or not message.check_message_integrity(self.local_password.encode())
-        ):
-            # Unanswered: an error would make us a mirror for forged addresses.
-            self._mux.strays += 1
-            return
-        if not self._closing:
-            self._learn(addr)
-        super().request_received(message, addr, protocol)
-
-    def data_received(self, data: bytes, component: int) -> None:
-        first = data[0]
-        if _RTP_FIRST <= first <= _RTP_LAST:
-            if self.on_media is not None:
-                self.on_media(data)
-            elif len(self._early) < EARLY_MEDIA_MAX:
-                self._early.append(data)
-        elif _DTLS_FIRST <= first <= _DTLS_LAST and self._queue.qsize() < HANDSHAKE_QUEUE_MAX:
-            self._queue.put_nowait((data, component))
-
-    def open_media(self, on_media: Callable[[bytes], None]) -> None:
-        """Media goes to `on_media` from now on, first of all what came too early."""
-        self.on_media = on_media
-        early, self._early = self._early, []
-        for data in early:
-            on_media(data)
-
-    def send_now(self, data: bytes, address: Address) -> None:
-        """Sends without a detour through a task; `address` is `peer`'s."""
-        self._mux.send(data, address)
-
-    async def query_consent(self) -> None:
-        """Asks the peer now and then whether it is still there (RFC 7675)."""
-        assert self.remote_password is not None
-        key = self.remote_password.encode()
-        loop = asyncio.get_running_loop()
-        answered_at = loop.time()
-        while loop.time() - answered_at < CONSENT_LOST_S:
-            await asyncio.sleep(CONSENT_INTERVAL_S)
-            pair = self._nominated.get(1)
-            if pair is not None and await self._answers(pair, key):
-                answered_at = loop.time()
-        if self.on_consent_lost is not None:
-            self.on_consent_lost()
-
-    def forget_addresses(self) -> None:
-        for address in self._learned:
-            self._mux.forget(address, self)
-        self._learned.clear()
-        self._early.clear()
-
-    async def _answers(self, pair: CandidatePair, key: bytes) -> bool:
-        request = self.build_request(pair, nominate=False)
-        try:
-            await pair.protocol.request(
-                request, pair.remote_addr, integrity_key=key, retransmissions=1
-            )
-        except stun.TransactionError:
-            return False
-        return True
-
-    def _learn(self, address: Address) -> None:
-        if address in self._learned:
-            return
-        if len(self._learned) >= ADDRESSES_PER_SESSION:
-            oldest = next(iter(self._learned))
-            del self._learned[oldest]
-            self._mux.forget(oldest, self)
-        self._learned[address] = None
-        self._mux.learn(address, self)
-
-
-class MuxGatherer(RTCIceGatherer):
-    """Lets aiortc's ICE transport run on a `MuxConnection`."""
-
-    def __init__(self, connection: MuxConnection) -> None:
-        super().__init__(iceServers=[])
-        self._connection = connection

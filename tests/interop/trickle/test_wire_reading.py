@@ -115,6 +115,17 @@ async def test_one_more_than_the_edge_is_470_with_the_edge(serving: Serving) -> 
     assert reply["content-type"] == "text/plain; charset=utf-8"
 
 
+async def test_470_also_tells_the_lowest_segment_there_is(serving: Serving) -> None:
+    for seq in range(3, 6):
+        await serving.publish(seq, b"a")
+    assert (await serving.ask("GET ch/9"))["lp-trickle-oldest"] == "3"
+
+
+async def test_head_tells_how_much_of_the_segment_is_there(serving: Serving) -> None:
+    await serving.publish(0, b"12345")
+    assert (await serving.ask("GET ch/0"))["lp-trickle-size"] == "5"
+
+
 async def test_publisher_ahead_makes_its_segment_readable_ahead(serving: Serving) -> None:
     await serving.publish(0, b"a")
     writer = await serving.post(2)

@@ -16,6 +16,7 @@ WINDOW = Window(
     min_segments=5,
     max_segments=8,
     max_age_s=30.0,
+    spare_bytes=90,
     max_bytes=100,
     max_segment_bytes=60,
     resume_s=3.0,

@@ -15,6 +15,7 @@ WINDOW = Window(
     min_segments=2,
     max_segments=6,
     max_age_s=20.0,
+    spare_bytes=300,
     max_bytes=400,
     max_segment_bytes=200,
     resume_s=3.0,

@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 from aioice import stun
 
-from server.media.rtc.udpmux import (
+from server.media.rtc.muxed_ice import (
     ADDRESSES_PER_SESSION,
     EARLY_MEDIA_MAX,
     HANDSHAKE_QUEUE_MAX,
-    Address,
     MuxConnection,
-    UdpMux,
 )
+from server.media.rtc.udpmux import Address, UdpMux
 
 RTP = b"\x80\x66" + bytes(20)
 DTLS = b"\x16\xfe" + bytes(20)
