@@ -106,6 +106,6 @@ class Viewing(Protocol):
         """
         ...
 
-    def left(self, stream: str, *, source: bool) -> None:
+    def left(self, stream: str) -> None:
         """One viewer of `view` has gone."""
         ...

@@ -191,7 +191,7 @@ class WebRtcRoutes:
         offer = read_play(body.sdp)
         self._check_room()
         live = await self._viewing.view(stream, source=source, wait=wait)
-        left = partial(self._viewing.left, stream, source=source)
+        left = partial(self._viewing.left, stream)
         try:
             session = await self._endpoint.answer_play(
                 offer,

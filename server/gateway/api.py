@@ -32,64 +32,7 @@ PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
 }
 
-OFFER: Final = "v=0 ... (the SDP offer a WHIP or WHEP client makes)"
-
 OPERATIONS: Final = (
-    Operation(
-        method="POST",
-        path="/{stream}/whip",
-        summary="Publishes over WebRTC (RFC 9725). Also /live/video-to-video/{stream}/whip.",
-        query={
-            "pipeline": "What is to be done to the pictures; a name from /pipelines.",
-            "params": "Its parameters, as JSON.",
-        },
-        body={
-            "application/sdp": OFFER,
-            "application/json": {"sdp": OFFER, "pipeline": "toon", "params": {"levels": 5}},
-        },
-        answers={201: ("application/sdp", "The answer; Location is the session.")},
-        errors={
-            400: "bad_offer, bad_parameters",
-            401: "not_allowed",
-            413: "too_large",
-            415: "unsupported_media",
-            503: "no_orchestrator, no_runner_free, overloaded",
-        },
-    ),
-    Operation(
-        method="POST",
-        path="/{stream}/whep",
-        summary="Watches over WebRTC, also before there is a publisher. "
-        "Also /live/video-to-video/{stream}/whep.",
-        query={
-            "source": "1 for the input as it came, instead of the result.",
-            "wait": "0 to be refused when nobody publishes, instead of waiting.",
-        },
-        body={"application/sdp": OFFER},
-        answers={201: ("application/sdp", "The answer; Location is the session.")},
-        errors={
-            400: "bad_offer",
-            404: "stream_not_found",
-            413: "too_large",
-            415: "unsupported_media",
-            503: "too_many_viewers, overloaded",
-        },
-    ),
-    Operation(
-        method="PATCH",
-        path="/{stream}/whip/{session}",
-        summary="Adds ICE candidates (trickle ICE); the same on /{stream}/whep/{session}.",
-        body={"application/trickle-ice-sdpfrag": "a=candidate:..."},
-        answers={204: ("", "Taken.")},
-        errors={404: "session_not_found", 412: "etag_stale", 428: "etag_missing"},
-    ),
-    Operation(
-        method="DELETE",
-        path="/{stream}/whip/{session}",
-        summary="Ends a session; the same on /{stream}/whep/{session}.",
-        answers={200: ("", "Ended.")},
-        errors={404: "session_not_found"},
-    ),
     Operation(
         method="GET",
         path="/pipelines",

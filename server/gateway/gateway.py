@@ -14,6 +14,7 @@ from server.edge import openapi
 from server.edge.http import application
 from server.edge.listen import opening
 from server.edge.rtmp import RtmpServer
+from server.edge.webrtc import OPERATIONS as WEBRTC_OPERATIONS
 from server.edge.webrtc import IceServer, WebRtcRoutes
 from server.errors import ConfigError
 from server.gateway.api import OPERATIONS, GatewayApi
@@ -88,7 +89,9 @@ async def gateway(config: GatewayConfig, metrics: Metrics) -> AsyncGenerator[Gat
             body_max_bytes=config.http.body_max_bytes,
             routes=[
                 *api.routes(),
-                *openapi.routes("Penstock gateway", str(about["version"]), OPERATIONS),
+                *openapi.routes(
+                    "Penstock gateway", str(about["version"]), (*WEBRTC_OPERATIONS, *OPERATIONS)
+                ),
                 *webrtc.routes(),
             ],
         )

@@ -119,7 +119,7 @@ class Rooms:
         room.viewer_came()
         return room.source if source else room.output
 
-    def left(self, stream: str, *, source: bool) -> None:
+    def left(self, stream: str) -> None:
         """A viewer that `view` let in has gone."""
         room = self._rooms.get(stream)
         if room is not None:

@@ -101,7 +101,7 @@ async def journey(
         "publish", f"{http.url}/{stream}/whip?pipeline={pipeline}", str(SECONDS)
     )
     away = (await http.status(stream)) if not source else {}
-    rooms.left(stream, source=False)
+    rooms.left(stream)
     watched = await watching
     return {
         **published,
@@ -133,8 +133,8 @@ def floor_ms() -> list[float]:
         track, decoder, delays = EncodedTrack(), av.CodecContext.create("h264", "r"), []
         for _ in range(90):
             packet = await track.recv()
-            for frame in decoder.decode(av.Packet(bytes(packet))):
-                delays.append(1000 * (time.monotonic() - track.drawn[number_in(frame)]))
+            numbers = [number_in(frame) for frame in decoder.decode(av.Packet(bytes(packet)))]
+            delays.extend(1000 * (time.monotonic() - track.drawn[n]) for n in numbers)
         track.stop()
         return delays
 

@@ -62,7 +62,7 @@ async def test_viewers_of_a_vanished_publisher_are_let_go_within_ten_seconds() -
                 async for _ in reader:
                     pass
             assert time.monotonic() - began < 10
-        running.gateway.rooms.left("gone", source=False)
+        running.gateway.rooms.left("gone")
         await client.until("gone", lambda r: r["state"] in ("ended", "waiting"))
         await client.until_runner_ready(free=2)
         assert running.orchestrator is not None
@@ -84,7 +84,7 @@ async def test_a_publisher_that_comes_back_finds_its_viewers() -> None:
             await until(lambda: time.monotonic() - watcher.last_at < 0.5, within_s=10)
         assert watcher.reason is None
         output.detach(watcher)
-        running.gateway.rooms.left("back", source=False)
+        running.gateway.rooms.left("back")
 
 
 async def test_the_stream_survives_its_model_process() -> None:
@@ -103,7 +103,7 @@ async def test_the_stream_survives_its_model_process() -> None:
             assert time.monotonic() - killed_at < 5
             after = await client.status("model")
             output.detach(watcher)
-            running.gateway.rooms.left("model", source=False)
+            running.gateway.rooms.left("model")
         assert after["runner"]["id"] == before["runner"]["id"]
         assert after["runner"]["restarts"] >= 1
 

@@ -96,7 +96,7 @@ class Gateway:
         self.viewers.append((stream, source))
         return self.room(stream).stream
 
-    def left(self, stream: str, *, source: bool) -> None:
+    def left(self, stream: str) -> None:
         self.left_count += 1
 
 
