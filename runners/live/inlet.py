@@ -1,6 +1,6 @@
 """The decoding thread of a stream: bytes of MPEG-TS in, decoded frames to the turnstile.
 
-Sound takes no part in this; it goes straight to the outlet, untouched.
+Sound takes no part in this; it goes straight to the outlet, as Opus.
 """
 
 import queue
@@ -15,8 +15,9 @@ from runners.live.outlet import Outlet
 from runners.live.tally import Tally
 from runners.live.turnstile import Turnstile
 from runners.pacing import Backlog, Drop
+from runners.sound import CHANNELS, OpusMaker
 from trickle.media.mpegts import TsDemuxer
-from trickle.media.packets import CLOCK_HZ, Packet
+from trickle.media.packets import CLOCK_HZ, Codec, Packet
 
 # Half a second of the densest stream that anybody sends; beyond it the reader of the network
 # pauses, and the trickle server moves us to its newest segment.
@@ -63,6 +64,7 @@ class Inlet:
         self._lock = threading.Lock()
         self._demuxer = TsDemuxer()
         self._decoder: Decoder | None = None
+        self._opus = OpusMaker()
         self._backlog = Backlog()
         self._last_pts: int | None = None
         self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
@@ -110,7 +112,7 @@ class Inlet:
 
     def _take(self, packet: Packet, captured_at: float) -> None:
         if not packet.codec.is_video:
-            self._outlet.sound(packet, channels=self._demuxer.audio_channels)
+            self._take_sound(packet)
             return
         self._tally.input()
         now = self._clock()
@@ -131,6 +133,17 @@ class Inlet:
                 self._turnstile.arrive(decoded, captured_at)
             else:
                 self._tally.drop(Drop.OUT_OF_ORDER)
+
+    def _take_sound(self, packet: Packet) -> None:
+        """Browsers play Opus and nothing else that comes here, so AAC is made into it."""
+        if packet.codec is not Codec.AAC:
+            self._outlet.sound(packet, channels=self._demuxer.audio_channels)
+            return
+        try:
+            for made in self._opus.convert(packet):
+                self._outlet.sound(made, channels=CHANNELS)
+        except Undecodable as error:
+            self._on_error(str(error))
 
     def _is_in_order(self, decoded: Decoded) -> bool:
         last = self._last_pts

@@ -24,6 +24,8 @@ from trickle.media.packets import CLOCK_HZ, Codec, Packet
 
 # A picture that only says "restarting" needs to look alive, not smooth.
 _STAND_INS_PER_S: Final = 10
+# Of sound whose number of channels nobody has said.
+_CHANNELS: Final = 2
 # A jump back by more is a source that began anew; less is a frame out of order.
 _ANEW_TICKS: Final = CLOCK_HZ
 
@@ -104,7 +106,6 @@ class Outlet:
         self._slots: Slots | None = None
         self._encoder: Encoder | None = None
         self._muxer = TsMuxer(Codec.H264, None)
-        self._audio: tuple[Codec, int] | None = None
         self._hold = SoundHold()
         self._wants_keyframe = False
         self._shown_slot: int | None = None
@@ -128,7 +129,7 @@ class Outlet:
             self._given.put(_StandIn(decoded.pts, captured_at, decoded.colour, *size, words))
 
     def sound(self, packet: Packet, *, channels: int) -> None:
-        """Sound goes through untouched. `channels` is 0 where nobody has said."""
+        """Sound goes through as it is given. `channels` is 0 where nobody has said."""
         self._given.put(_Sound(packet, channels))
 
     def keyframe(self) -> None:
@@ -158,7 +159,7 @@ class Outlet:
                 case _StandIn():
                     self._stand_in(given)
                 case _Sound(packet=packet, channels=channels):
-                    self._audio = packet.codec, channels
+                    self._declare(packet.codec, channels or _CHANNELS)
                     self._send_sound(self._hold.put(packet, self._clock()))
 
     def _result(self, result: _Result) -> None:
@@ -218,18 +219,13 @@ class Outlet:
         begins = packet.keyframe and (is_due or is_cut)
         if begins:
             self._segment_began = packet.pts
-            self._carry_sound()
         self._emit(Piece(self._muxer.mux(packet), begins, self._clock()))
 
-    def _carry_sound(self) -> None:
-        """The tables may change where a segment begins, and nowhere else."""
-        if self._audio is None:
-            return
-        codec, channels = self._audio
-        if self._muxer.audio is None and channels:
-            self._muxer = TsMuxer(Codec.H264, codec, opus_channels=channels)
-        else:
-            self._muxer.carry(Codec.H264, codec)
+    def _declare(self, codec: Codec, channels: int) -> None:
+        """The tables say at once that there is sound, or another kind of it."""
+        is_news = self._muxer.carry(Codec.H264, codec, opus_channels=channels)
+        if is_news and self._segment_began is not None:
+            self._emit(Piece(self._muxer.tables(), False, self._clock()))
 
     def _send_sound(self, packets: list[Packet]) -> None:
         for packet in packets:

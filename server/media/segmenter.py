@@ -76,8 +76,7 @@ class Segmenter:
         if packet.codec.is_video and age >= self._max:
             self._cut(packet)
             return [SegmentPiece(new_segment=True, data=muxer.tables() + muxer.mux(packet))]
-        if self._audio is not muxer.audio:
-            muxer.carry(muxer.video, self._audio)
+        if muxer.carry(muxer.video, self._audio):
             return [SegmentPiece(new_segment=False, data=muxer.tables() + muxer.mux(packet))]
         return [SegmentPiece(new_segment=False, data=muxer.mux(packet))]
 

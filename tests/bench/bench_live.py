@@ -130,7 +130,8 @@ def floor_ms() -> list[float]:
     """Encoding and decoding the same pictures, and nothing between."""
 
     async def run() -> list[float]:
-        track, decoder, delays = EncodedTrack(), av.CodecContext.create("h264", "r"), []
+        track, decoder = EncodedTrack(), av.CodecContext.create("h264", "r")
+        delays: list[float] = []
         for _ in range(90):
             packet = await track.recv()
             numbers = [number_in(frame) for frame in decoder.decode(av.Packet(bytes(packet)))]

@@ -81,7 +81,7 @@ async def test_passthrough_gives_back_what_was_sent(node: tuple[object, NodeClie
 async def test_audio_comes_back_with_the_picture(node: tuple[object, NodeClient]) -> None:
     running, client = node
     async with program(*ffmpeg_publish(f"{client.rtmp_url}/sound?pipeline=passthrough")):
-        await client.until("sound", lambda r: bool(r["output"]["audio"]))
+        report = await client.until("sound", lambda r: bool(r["output"]["audio"]))
         room = room_of(running, "sound")
         reader = StreamReader(room.output)
         stamps: dict[bool, int] = {}
@@ -90,6 +90,8 @@ async def test_audio_comes_back_with_the_picture(node: tuple[object, NodeClient]
                 packet = await anext(reader)
                 stamps[packet.codec.is_video] = packet.pts
         reader.close()
+    # ffmpeg sends AAC, as OBS does; browsers play Opus.
+    assert (report["input"]["audio"], report["output"]["audio"]) == ("aac", "opus")
     assert abs(stamps[True] - stamps[False]) < 90_000 / 2
 
 

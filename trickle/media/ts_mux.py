@@ -63,13 +63,17 @@ class TsMuxer:
         self._pmt = self._program()
         self._tables_due_at: int | None = None
 
-    def carry(self, video: Codec | None, audio: Codec | None) -> None:
-        """Changes what the program holds. The next `tables()` says so, with a new version."""
-        if (video, audio) == (self.video, self.audio):
-            return
-        self.video, self.audio = video, audio
+    def carry(self, video: Codec | None, audio: Codec | None, *, opus_channels: int = 2) -> bool:
+        """Changes what the program holds, and says whether it did.
+
+        The next `tables()` tell readers, with a new version.
+        """
+        if (video, audio, opus_channels) == (self.video, self.audio, self._opus_channels):
+            return False
+        self.video, self.audio, self._opus_channels = video, audio, opus_channels
         self._version = (self._version + 1) % 32
         self._pmt = self._program()
+        return True
 
     def tables(self) -> bytes:
         """PAT and PMT, a packet each."""
