@@ -12,6 +12,7 @@ LOCK := pyproject.toml constraints.txt
 .PHONY: help setup run test lint format unit interop e2e browser bench tools clean
 
 help:  ## This list
+	@echo 'Penstock. ARGS="..." passes flags on: make run ARGS="--gateway.http.port 8081"'
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.run  ## Create .venv and install what running needs
@@ -19,10 +20,12 @@ run: setup  ## Start everything on this machine and print the page's address
 	@$(BIN)/penstock up $(ARGS)
 
 test: $(VENV)/.dev tools lint  ## Set up all, check, and run every test
-	@$(BIN)/python -m tests.run unit interop e2e browser
+	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q tests/interop tests/e2e
+	$(BIN)/pytest -q tests/browser
 
-unit interop e2e browser: $(VENV)/.dev  ## One group of tests
-	@$(BIN)/python -m tests.run $@
+unit interop e2e browser: $(VENV)/.dev tools
+	$(BIN)/pytest -q tests/$@
 
 lint: $(VENV)/.dev web/node_modules/.ok  ## ruff, mypy --strict, tsc
 	$(BIN)/ruff check .
@@ -39,6 +42,8 @@ bench: $(VENV)/.dev tools  ## Measure; ARGS="live runner" chooses
 
 tools:
 	@scripts/tools.sh
+
+unit:  ## Tests without a socket; likewise make interop, e2e, browser
 
 clean:  ## Remove everything that was installed or built here
 	rm -rf $(VENV) web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results
