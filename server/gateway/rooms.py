@@ -23,7 +23,8 @@ from server.errors import (
     TooManyViewers,
 )
 from server.gateway.orchestrators import Orchestrators
-from server.gateway.room import Publishing, Room
+from server.gateway.publishing import Publishing
+from server.gateway.room import Room
 from server.gateway.status import Report
 from server.media.stream import LiveStream
 from server.obs.metrics import Metrics

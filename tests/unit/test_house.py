@@ -53,6 +53,7 @@ PURE = (
     "runners/live/settings.py",
     "server/gateway/catalogue.py",
     "server/gateway/latency.py",
+    "server/gateway/progress.py",
     "server/gateway/status.py",
     "server/media/amf.py",
     "server/media/flv.py",
