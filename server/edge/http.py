@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from server.edge.openapi import Operation
 from server.errors import BadRequest, NodeError, NotFound, Retry, TooLarge, UnsupportedMedia
 from server.obs.metrics import Metrics
 
@@ -24,6 +25,23 @@ RETRY_AFTER_S: Final = 1
 
 # Parameters nest little; a deeper document is an attack on the parser's stack.
 JSON_DEPTH_MAX: Final = 32
+
+
+# What every role answers beside its own routes.
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/healthz",
+        summary="Whether the process answers.",
+        answers={200: (JSON, "It does.")},
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        summary="Counters, for Prometheus.",
+        answers={200: ("text/plain", "Prometheus' text form.")},
+    ),
+)
 
 
 def application(

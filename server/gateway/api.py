@@ -78,18 +78,6 @@ OPERATIONS: Final = (
         answers={200: ("application/json", "Handed to the runner.")},
         errors={400: "bad_request, bad_parameters", 404: "stream_not_found", 413: "too_large"},
     ),
-    Operation(
-        method="GET",
-        path="/healthz",
-        summary="Whether the process answers.",
-        answers={200: ("application/json", "It does.")},
-    ),
-    Operation(
-        method="GET",
-        path="/metrics",
-        summary="Counters, for Prometheus.",
-        answers={200: ("text/plain", "Prometheus' text form.")},
-    ),
 )
 
 
