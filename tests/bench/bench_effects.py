@@ -1,6 +1,6 @@
 """What each effect costs per frame at 720p on one core, next to a Gaussian blur of the same frame.
 
-    python -m tests.bench.bench_effects [pipeline ...] [--frames 120] [--size 1280x720] [--json F]
+    python -m tests.bench.bench_effects [pipeline ...] [--frames 120] [--size 1280x720]
 
 The blur (15 x 15, three channels) is the reference: machines differ, the ratio hardly does. An
 effect is over budget when its median is above 12 ms, which leaves a core that decodes and encodes
@@ -8,13 +8,11 @@ effect is over budget when its median is above 12 ms, which leaves a core that d
 """
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 # Before numpy comes: BLAS would put a second thread on the dream's small matrices.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -25,6 +23,7 @@ import numpy as np
 
 from runners.pipelines import registry
 from runners.sdk import Frame
+from tests.bench.report import report
 from tests.unit.runners.pipelines.scene import FRAME_TICKS, Scene
 
 BUDGET_MS = 12.0
@@ -57,20 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clip = Scene(width, height).frames(CLIP_LENGTH)
     reference_ms = _timed(lambda frame: cv2.GaussianBlur(frame.rgb, (15, 15), 0), clip, 60)
     blur_ms = float(np.median(reference_ms))
-    print(f"{width}x{height}, one thread; reference: Gaussian blur 15x15, {blur_ms:.2f} ms median")
-    print(f"{'pipeline':<14}{'median ms':>10}{'p95 ms':>9}{'x blur':>8}")
-    costs = []
-    for name in registry.expand(asked.pipelines):
-        cost = measure(name, clip, asked.frames, blur_ms)
-        costs.append(cost)
-        mark = "  over budget" if cost.over_budget else ""
-        print(
-            f"{name:<14}{cost.median_ms:>10.2f}{cost.p95_ms:>9.2f}{cost.ratio:>8.2f}{mark}",
-            flush=True,
-        )
-    if asked.json:
-        report = {"reference_ms": blur_ms, "effects": [asdict(cost) for cost in costs]}
-        asked.json.write_text(json.dumps(report, indent=1))
+    costs = [
+        measure(name, clip, asked.frames, blur_ms) for name in registry.expand(asked.pipelines)
+    ]
+    rows = [
+        {
+            "pipeline": cost.name,
+            "median ms": cost.median_ms,
+            "p95 ms": cost.p95_ms,
+            "x blur": cost.ratio,
+            "": "over budget" if cost.over_budget else "",
+        }
+        for cost in costs
+    ]
+    reference = f"reference: Gaussian blur 15x15, {blur_ms:.2f} ms"
+    report("effects", f"{width}x{height}, one thread; {reference}", rows)
     return 1 if any(cost.over_budget for cost in costs) else 0
 
 
@@ -103,7 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("pipelines", nargs="*", default=[registry.EFFECTS])
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--size", default="1280x720")
-    parser.add_argument("--json", type=Path)
     return parser
 
 

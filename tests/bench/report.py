@@ -16,12 +16,14 @@ Row = Mapping[str, object]
 
 def report(name: str, title: str, rows: Sequence[Row]) -> None:
     """Prints the rows, whose keys are the columns, and writes them to bench-results/NAME.json."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for column in rows[0]:
         table.add_column(column, justify="left" if column == next(iter(rows[0])) else "right")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
-    Console(width=120).print(table)
+    console = Console(width=120)
+    console.print(f"\n{title}", style="bold")
+    console.print(table)
     RESULTS.mkdir(exist_ok=True)
     document = {
         "name": name,
