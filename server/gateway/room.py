@@ -40,6 +40,10 @@ JOB_PROVEN_S: Final = 10.0
 DRAIN_S: Final = 3.0
 
 
+# A publisher that was cut off unnoticed for long still gets this much, to come back.
+GRACE_MIN_S: Final = 1.0
+
+
 class Room:
     """A stream that is there, or is waited for."""
 
@@ -215,12 +219,21 @@ class Room:
         # A stream without a picture yet has nobody who could lose one: no grace.
         if self._is_empty() and self.source.stats().frames:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._config.reconnect_grace_s):
+                async with asyncio.timeout(self._grace_s()):
                     while self._is_empty():
                         await self._stirred()
             while self._is_empty() and self._entrants:
                 await self._stirred()  # one is at the door; an orchestrator is being asked
         return not self._is_empty() and self._closing is None
+
+    def _grace_s(self) -> float:
+        """How much longer viewers are kept.
+
+        It counts from the last packet: they have seen nothing since, however late we learned it.
+        """
+        grace_s = self._config.reconnect_grace_s
+        silent_s = time.monotonic() - (self.source.stats().last_packet_at or 0.0)
+        return max(grace_s - silent_s, min(GRACE_MIN_S, grace_s))
 
     def _is_empty(self) -> bool:
         return self._publisher is None and self._closing is None

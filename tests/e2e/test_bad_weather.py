@@ -1,6 +1,7 @@
 """What goes wrong in the field: the stream goes on, or ends cleanly and says why."""
 
 import asyncio
+import sys
 import time
 
 import psutil
@@ -67,6 +68,23 @@ async def test_viewers_of_a_vanished_publisher_are_let_go_within_ten_seconds() -
         await client.until_runner_ready(free=2)
         assert running.orchestrator is not None
         assert len(running.orchestrator.jobs) == 0
+
+
+async def test_viewers_of_a_killed_webrtc_publisher_are_let_go_within_ten_seconds() -> None:
+    async with node_here() as (node, client):
+        assert node.gateway is not None
+        url = f"{client.url}/cut/whip?pipeline=passthrough"
+        command = (sys.executable, "-m", "tests.bench.live_client", "publish", url, "60")
+        async with program(*command) as publisher:
+            await client.until_live("cut")
+            reader = StreamReader(await node.gateway.rooms.view("cut", source=False, wait=True))
+            publisher.kill()
+            began = time.monotonic()
+            async with asyncio.timeout(12):
+                async for _ in reader:
+                    pass
+            assert time.monotonic() - began < 10
+        node.gateway.rooms.left("cut")
 
 
 async def test_a_publisher_that_comes_back_finds_its_viewers() -> None:

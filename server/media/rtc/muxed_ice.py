@@ -29,7 +29,7 @@ EARLY_MEDIA_MAX: Final = 64
 
 # A silent peer is noticed within this (RFC 7675 says at most 30 s; a streamer's viewers should
 # not stare at a frozen picture for half a minute).
-CONSENT_LOST_S: Final = 7.0
+CONSENT_LOST_S: Final = 5.0
 CONSENT_INTERVAL_S: Final = 1.5
 
 _RTP_FIRST, _RTP_LAST = 128, 191
