@@ -14,7 +14,7 @@ from runners.health import Health, State
 from runners.live import events
 from runners.live.settings import Settings
 from runners.live.tally import Tally
-from trickle.errors import TrickleError
+from trickle.errors import ChannelError, TrickleError
 from trickle.lines import JsonPublisher
 from trickle.publisher import TricklePublisher
 
@@ -123,6 +123,8 @@ class Reports:
                 while True:
                     await channel.send(await self._queue.get())
                     self._queue.task_done()
+        except ChannelError:
+            return  # whoever gave us the job has ended it; the input says so too
         except TrickleError as error:
             log.warning("events channel lost", extra={"problem": str(error)})
 

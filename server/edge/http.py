@@ -3,7 +3,6 @@
 Routes belong to whoever does the work; here is only what would otherwise stand in each of them.
 """
 
-import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any, Final
@@ -12,6 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from server.edge.openapi import Operation
 from server.errors import BadRequest, NodeError, NotFound, Retry, TooLarge, UnsupportedMedia
 from server.obs.metrics import Metrics
 
@@ -25,6 +25,23 @@ RETRY_AFTER_S: Final = 1
 
 # Parameters nest little; a deeper document is an attack on the parser's stack.
 JSON_DEPTH_MAX: Final = 32
+
+
+# What every role answers beside its own routes.
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/healthz",
+        summary="Whether the process answers.",
+        answers={200: (JSON, "It does.")},
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        summary="Counters, for Prometheus.",
+        answers={200: ("text/plain", "Prometheus' text form.")},
+    ),
+)
 
 
 def application(
@@ -72,7 +89,7 @@ async def read_json(request: web.Request) -> dict[str, Any]:
         UnsupportedMedia: It is not announced as JSON.
         BadRequest: It is something else.
     """
-    if request.content_type not in (JSON, "application/octet-stream", "text/plain"):
+    if request.content_type != JSON:  # a page of another origin cannot send it unasked
         raise UnsupportedMedia(f"expected {JSON}, got {request.content_type}")
     return parse_object(await request.text(), what="the body")
 
@@ -170,8 +187,6 @@ class EventStream:
         text = json.dumps(document, separators=(",", ":"))
         try:
             await self._response.write(f"event: {event}\ndata: {text}\n\n".encode())
-        except (ConnectionError, asyncio.CancelledError):
-            if self._request.transport is None or self._request.transport.is_closing():
-                return False
-            raise
+        except ConnectionError:
+            return False
         return True

@@ -4,14 +4,16 @@ The paths of `/live/video-to-video/...` are go-livepeer's; `/pipelines` and `/no
 """
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from server.edge.http import EventStream, read_json
+from server.edge.ingest import check_stream_name
 from server.edge.openapi import Operation
-from server.errors import NoOrchestrator, StreamNotFound
+from server.errors import NoOrchestrator, Overloaded, StreamNotFound
 from server.gateway.latency import Percentiles
 from server.gateway.orchestrators import Orchestrators
 from server.gateway.rooms import Rooms
@@ -21,6 +23,9 @@ WEB: Final = Path(__file__).parents[2] / "web"
 
 # A page shows numbers that move; between two changes of state they are sent this often.
 EVENT_EVERY_S: Final = 1.0
+
+# Each costs a report a second. A page needs one.
+EVENT_STREAMS_MAX: Final = 1000
 
 # The page's own files: nothing else may run in it, and nobody else may frame it.
 PAGE_HEADERS: Final = {
@@ -73,18 +78,6 @@ OPERATIONS: Final = (
         answers={200: ("application/json", "Handed to the runner.")},
         errors={400: "bad_request, bad_parameters", 404: "stream_not_found", 413: "too_large"},
     ),
-    Operation(
-        method="GET",
-        path="/healthz",
-        summary="Whether the process answers.",
-        answers={200: ("application/json", "It does.")},
-    ),
-    Operation(
-        method="GET",
-        path="/metrics",
-        summary="Counters, for Prometheus.",
-        answers={200: ("text/plain", "Prometheus' text form.")},
-    ),
 )
 
 
@@ -95,6 +88,7 @@ class GatewayApi:
         self._rooms = rooms
         self._orchestrators = orchestrators
         self._node = node
+        self._followers = 0
 
     def routes(self) -> list[web.RouteDef]:
         stream = "/live/video-to-video/{stream}"
@@ -141,16 +135,20 @@ class GatewayApi:
         return web.json_response({})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["stream"]
-        events = EventStream(request)
-        response = await events.start()
-        while await events.send("status", self._report(name).to_json()):
-            changed = self._rooms.changed(name)
-            try:
-                async with asyncio.timeout(EVENT_EVERY_S):
-                    await (changed or asyncio.Event()).wait()
-            except TimeoutError:
-                continue
+        name = check_stream_name(request.match_info["stream"])
+        if self._followers >= EVENT_STREAMS_MAX:
+            raise Overloaded(f"{self._followers} clients follow events already")
+        self._followers += 1
+        try:
+            events = EventStream(request)
+            response = await events.start()
+            while await events.send("status", self._report(name).to_json()):
+                changed = self._rooms.changed(name) or asyncio.Event()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(EVENT_EVERY_S):
+                        await changed.wait()
+        finally:
+            self._followers -= 1
         return response
 
     def _report(self, name: str) -> Report:

@@ -10,8 +10,7 @@ import structlog
 from aiohttp import web
 
 from server.config import GatewayConfig
-from server.edge import openapi
-from server.edge.http import application
+from server.edge import http, openapi
 from server.edge.listen import opening
 from server.edge.rtmp import RtmpServer
 from server.edge.webrtc import OPERATIONS as WEBRTC_OPERATIONS
@@ -51,8 +50,8 @@ async def gateway(config: GatewayConfig, metrics: Metrics) -> AsyncGenerator[Gat
         AddressInUse: A port is taken; the message names it and its setting.
     """
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession())
-        orchestrators = Orchestrators(config.orchestrators, http)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        orchestrators = Orchestrators(config.orchestrators, session)
         rooms = Rooms(config, orchestrators, metrics, token=_token(config))
 
         endpoint = RtcEndpoint(
@@ -84,13 +83,15 @@ async def gateway(config: GatewayConfig, metrics: Metrics) -> AsyncGenerator[Gat
             "default_pipeline": config.default_pipeline,
         }
         api = GatewayApi(rooms, orchestrators, about)
-        app = application(
+        app = http.application(
             metrics,
             body_max_bytes=config.http.body_max_bytes,
             routes=[
                 *api.routes(),
                 *openapi.routes(
-                    "Penstock gateway", str(about["version"]), (*WEBRTC_OPERATIONS, *OPERATIONS)
+                    "Penstock gateway",
+                    str(about["version"]),
+                    (*WEBRTC_OPERATIONS, *OPERATIONS, *http.OPERATIONS),
                 ),
                 *webrtc.routes(),
             ],

@@ -98,10 +98,12 @@ class LiveJob:
                         await asyncio.shield(receiving)
                 except TimeoutError:
                     receiving.cancel()
-        except* (TrickleError, ConnectionError, TimeoutError) as group:
-            raise OrchestratorFailed(f"{self.urls.orchestrator}: {_first(group)}") from group
-        except* OrchestratorFailed as group:
-            raise _first(group) from None
+        except* (OrchestratorFailed, TrickleError, ConnectionError, TimeoutError) as group:
+            # One clause: two that both apply would leave as a group, which nobody expects.
+            error = _first(group)
+            if isinstance(error, OrchestratorFailed):
+                raise error from None
+            raise OrchestratorFailed(f"{self.urls.orchestrator}: {error}") from group
         finally:
             self._output.pause()
 

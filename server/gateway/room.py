@@ -8,7 +8,7 @@ publishes and nobody waits, and then nothing of it is left.
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,20 +19,12 @@ from server.errors import NodeError, StreamReplaced
 from server.gateway.latency import Percentiles
 from server.gateway.live import LiveJob
 from server.gateway.orchestrators import JobUrls, Orchestrators
-from server.gateway.status import (
-    KEEPS_UP_SHARE,
-    Facts,
-    Media,
-    Problem,
-    Report,
-    State,
-    sentence,
-    state_of,
-)
+from server.gateway.progress import Progress
+from server.gateway.publishing import Publishing
+from server.gateway.status import Media, Report, State, sentence, state_of
 from server.media.stream import LiveStream
 from server.obs.log import bound
 from server.obs.metrics import Metrics
-from trickle.media.packets import Packet
 
 log = structlog.get_logger(__name__)
 
@@ -46,42 +38,6 @@ JOB_PROVEN_S: Final = 10.0
 
 # For the last results after the source has ended: a little over what a job itself allows.
 DRAIN_S: Final = 3.0
-
-# Rates are measured over two seconds; before that they say nothing about keeping up.
-SETTLE_S: Final = 3.0
-
-RUNNER_RESTARTING: Final = ("LOADING", "ERROR", "OFFLINE")
-
-
-class Publishing:
-    """One publisher's hold on a room: the `Publication` that an edge gets."""
-
-    def __init__(self, room: "Room", protocol: str) -> None:
-        self.protocol = protocol
-        self.on_closed: Callable[[str], None] | None = None
-        self.on_keyframe_wanted: Callable[[], None] | None = None
-        self._room: Room | None = room
-
-    def packet(self, packet: Packet) -> None:
-        """Takes a packet; those of a publisher that was replaced go nowhere."""
-        if self._room is not None:
-            self._room.source.publish(packet)
-
-    def end(self, reason: str) -> None:
-        """The publisher has gone. Ending twice is harmless."""
-        room, self._room = self._room, None
-        if room is not None:
-            room.leave(self, reason)
-
-    def close(self, reason: str) -> None:
-        """The gateway ends it: the edge is told, and drops the connection."""
-        self._room = None
-        if self.on_closed is not None:
-            self.on_closed(reason)
-
-    def want_keyframe(self) -> None:
-        if self.on_keyframe_wanted is not None:
-            self.on_keyframe_wanted()
 
 
 class Room:
@@ -109,13 +65,7 @@ class Room:
         self._closing: str | None = None
         self._prepared: JobUrls | None = None
         self._job: LiveJob | None = None
-        self._tries = 0
-        self._result_at: float | None = None
-        self._flowing_since = float("-inf")
-        self._problem: Problem | None = None
-        self._runner_state: str | None = None
-        self._runner_restarts = 0
-        self._dropped = 0
+        self._progress = Progress()
 
     # --- what the gateway calls
 
@@ -142,7 +92,7 @@ class Room:
                 else:
                     self._prepared = await self._start(pipeline, params)
                     self.pipeline, self.params = pipeline, params
-                previous, self._publisher = self._publisher, Publishing(self, protocol)
+                previous, self._publisher = self._publisher, Publishing(self)
                 self._protocol, self.was_published = protocol, True
                 if previous is not None:
                     log.info("publisher replaced", stream=self.name)
@@ -186,48 +136,41 @@ class Room:
 
     def report(self) -> Report:
         """Everything there is to say about this stream, now."""
-        now = time.monotonic()
-        job = self._job
-        facts = Facts(
-            publishing=self.publishing,
-            ended=self.source.ended,
-            job_running=job is not None,
-            result_age_s=None if self._result_at is None else now - self._result_at,
-            keeps_up=self._keeps_up(),
-            runner_restarting=self._runner_state in RUNNER_RESTARTING and self._tries == 0,
-            tries=self._tries,
-            problem=self._problem,
+        job, progress = self._job, self._progress
+        given, made = self.source.stats(), self.output.stats()
+        state = state_of(
+            progress.facts(
+                time.monotonic(),
+                publishing=self.publishing,
+                ended=self.source.ended,
+                job_running=job is not None,
+                given_fps=given.fps,
+                made_fps=made.fps,
+            )
         )
-        state = state_of(facts)
-        urls = job.urls if job is not None else None
-        runner = urls.runner if urls is not None else None
+        runner = job.urls.runner if job is not None else None
+        problem = progress.problem
         return Report(
             stream=self.name,
             state=state,
-            message=sentence(state, pipeline=self.pipeline, runner=runner, problem=self._problem),
-            input=_media(self.source, self._protocol),
-            output=_media(self.output, None),
+            message=sentence(state, pipeline=self.pipeline, runner=runner, problem=problem),
+            input=Media.of(given, self._protocol),
+            output=Media.of(made),
             latency_ms=job.latency.percentiles() if job is not None else Percentiles(),
-            dropped=self._dropped,
+            dropped=progress.dropped,
             pipeline=self.pipeline,
             params=self.params,
-            orchestrator=urls.orchestrator if urls is not None else None,
+            orchestrator=job.urls.orchestrator if job is not None else None,
             runner={
                 "id": runner or "runner",
-                "state": self._runner_state,
-                "restarts": self._runner_restarts,
+                "state": progress.runner_state,
+                "restarts": progress.restarts,
             }
-            if urls is not None
+            if job is not None
             else None,
             viewers=self.viewers,
-            problem=self._problem if state in (State.FAILED, State.RESTARTING) else None,
+            problem=problem if state in (State.FAILED, State.RESTARTING) else None,
         )
-
-    def _keeps_up(self) -> bool:
-        if time.monotonic() - self._flowing_since < SETTLE_S:
-            return True
-        given, made = self.source.stats().fps, self.output.stats().fps
-        return made >= KEEPS_UP_SHARE * given
 
     # --- the room's life
 
@@ -292,7 +235,7 @@ class Room:
             except NodeError as error:
                 if self.source.ended:
                     return
-                self._problem = Problem.of(error)
+                self._progress.failed(error)
                 self._metrics.job_failures.labels(error.code).inc()
                 log.warning("live job failed", code=error.code, reason=error.message)
                 self._say()
@@ -315,14 +258,14 @@ class Room:
             segment_min_s=self._config.segment_min_s,
             result_timeout_s=self._config.result_timeout_s,
         )
-        self._runner_state = None
+        self._progress.job_began()
         self._say()
         try:
             with bound(manifest=urls.manifest_id):
                 await job.run()
         finally:
             self._job = None
-            self._tries += 1
+            self._progress.job_ended()
             self._say()
 
     async def _start(self, pipeline: str, params: Mapping[str, Any]) -> JobUrls:
@@ -333,32 +276,12 @@ class Room:
     # --- what jobs tell
 
     def _on_event(self, event: Mapping[str, Any]) -> None:
-        match event.get("type"):
-            case "status":
-                self._runner_state = str(event.get("state"))
-            case "restart":
-                self._runner_restarts = _count(event.get("restart_count"))
-                self._runner_state = "LOADING"
-            case "stats":
-                self._dropped = _count(event.get("dropped"))
-                return  # once a second, as the reports are made anyway
-            case "error":
-                self._problem = Problem(
-                    "pipeline_error",
-                    str(event.get("message", "the pipeline failed"))[:500],
-                    "Check the parameters, or choose another effect.",
-                )
-            case _:
-                return
-        self._say()
+        if self._progress.event(event):
+            self._say()
 
     def _on_latency(self, away_s: float) -> None:
         self._metrics.latency.observe(away_s)
-        first = self._result_at is None or self._tries > 0
-        self._result_at = time.monotonic()
-        if first:
-            self._tries, self._problem = 0, None
-            self._flowing_since = self._result_at
+        if self._progress.result(time.monotonic()):
             self._say()
 
     # --- waiting
@@ -376,21 +299,3 @@ class Room:
         """There is news for whoever follows the report."""
         news, self.changed = self.changed, asyncio.Event()
         news.set()
-
-
-def _media(stream: LiveStream, protocol: str | None) -> Media:
-    stats = stream.stats()
-    return Media(
-        protocol=protocol,
-        fps=round(stats.fps, 1),
-        frames=stats.frames,
-        width=stats.width,
-        height=stats.height,
-        video=stats.video,
-        audio=stats.audio,
-        bitrate_bps=stats.bitrate_bps,
-    )
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0

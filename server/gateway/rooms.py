@@ -23,7 +23,8 @@ from server.errors import (
     TooManyViewers,
 )
 from server.gateway.orchestrators import Orchestrators
-from server.gateway.room import Publishing, Room
+from server.gateway.publishing import Publishing
+from server.gateway.room import Room
 from server.gateway.status import Report
 from server.media.stream import LiveStream
 from server.obs.metrics import Metrics
@@ -175,9 +176,17 @@ class Rooms:
             raise Overloaded("the node is stopping")
         room = Room(name, self._config, self._orchestrators, self._metrics)
         self._rooms[name] = room
-        task = self._tasks.create_task(room.run(), name=f"room.{name}")
-        task.add_done_callback(lambda _: self._closed(room))
+        self._tasks.create_task(self._live(room), name=f"room.{name}")
         return room
+
+    async def _live(self, room: Room) -> None:
+        """The outermost shell of a room: what breaks in one stream is no other's business."""
+        try:
+            await room.run()
+        except Exception:
+            log.exception("room failed", stream=room.name)
+        finally:
+            self._closed(room)
 
     def _closed(self, room: Room) -> None:
         if self._rooms.get(room.name) is room:

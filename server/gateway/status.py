@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from server.errors import NodeError
 from server.gateway.latency import Percentiles
+from server.media.stream_stats import StreamStats
 
 # Results that are older than this are not "live", whatever the runner says of itself.
 RESULT_FRESH_S: Final = 2.0
@@ -51,7 +52,6 @@ class Facts:
         result_age_s: How long ago the last result came; None before the first.
         keeps_up: Results come nearly as often as pictures go out.
         runner_restarting: The runner says that its model is not there at the moment.
-        tries: How many jobs this stream has begun since results last came.
     """
 
     publishing: bool
@@ -60,7 +60,6 @@ class Facts:
     result_age_s: float | None = None
     keeps_up: bool = True
     runner_restarting: bool = False
-    tries: int = 0
     problem: Problem | None = None
 
 
@@ -115,6 +114,19 @@ class Media:
     video: str | None = None
     audio: str | None = None
     bitrate_bps: int = 0
+
+    @classmethod
+    def of(cls, stats: StreamStats, protocol: str | None = None) -> "Media":
+        return cls(
+            protocol=protocol,
+            fps=round(stats.fps, 1),
+            frames=stats.frames,
+            width=stats.width,
+            height=stats.height,
+            video=stats.video,
+            audio=stats.audio,
+            bitrate_bps=stats.bitrate_bps,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,18 +35,6 @@ OPERATIONS: Final = (
         summary="The runners: what they serve, how they are, what they do.",
         answers={200: ("application/json", "The list.")},
     ),
-    Operation(
-        method="GET",
-        path="/healthz",
-        summary="Whether the process answers.",
-        answers={200: ("application/json", "It does.")},
-    ),
-    Operation(
-        method="GET",
-        path="/metrics",
-        summary="Counters, for Prometheus.",
-        answers={200: ("text/plain", "Prometheus' text form.")},
-    ),
 )
 
 

@@ -165,6 +165,9 @@ class LiveJobs:
                 done, _ = await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
                 reason = done.pop().result()
                 log.info("job ended", reason=reason, bytes_in=job.bytes_in)
+            except Exception:
+                # The outermost shell of a job: the others go on.
+                log.exception("job failed")
             finally:
                 for watcher in watchers:
                     watcher.cancel()

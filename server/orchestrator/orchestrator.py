@@ -13,8 +13,7 @@ from aiohttp import web
 from runners.pool import RunnerPool
 from runners.spec import RunnerSpec
 from server.config import OrchestratorConfig
-from server.edge import openapi
-from server.edge.http import application
+from server.edge import http, openapi
 from server.edge.listen import opening
 from server.obs.metrics import Metrics
 from server.orchestrator.api import OPERATIONS, OrchestratorApi
@@ -63,12 +62,14 @@ async def orchestrator(
     )
     jobs = LiveJobs(trickle, pool, idle_s=config.idle_s)
     metrics.watch(lambda: _readings(trickle, pool, jobs))
-    app = application(
+    app = http.application(
         metrics,
         body_max_bytes=BODY_MAX_BYTES,
         routes=[
             *OrchestratorApi(jobs, pool).routes(),
-            *openapi.routes("Penstock orchestrator", version("penstock"), OPERATIONS),
+            *openapi.routes(
+                "Penstock orchestrator", version("penstock"), (*OPERATIONS, *http.OPERATIONS)
+            ),
         ],
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)

@@ -1,6 +1,7 @@
 """The rules of the house that a linter cannot know."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,7 @@ PURE = (
     "runners/live/settings.py",
     "server/gateway/catalogue.py",
     "server/gateway/latency.py",
+    "server/gateway/progress.py",
     "server/gateway/status.py",
     "server/media/amf.py",
     "server/media/flv.py",
@@ -151,3 +153,14 @@ def test_every_setting_is_explained() -> None:
     assert all(
         (setting.field.description or "").endswith(".") for setting in settings(NodeConfig())
     )
+
+
+NAMED = re.findall(
+    r"`((?:server|trickle|runners|chain)\.[a-z_.]+)`", (ROOT / "ARCHITECTURE.md").read_text()
+)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMED)))
+def test_what_the_architecture_names_is_there(name: str) -> None:
+    path = ROOT / name.replace(".", "/")
+    assert path.is_dir() or path.with_suffix(".py").exists()
