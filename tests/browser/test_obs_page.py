@@ -1,4 +1,4 @@
-"""The page beside OBS: ffmpeg publishes where the page says, and the page shows what comes of it."""
+"""The page beside OBS: ffmpeg publishes where the page says, and the page shows the result."""
 
 import re
 import signal

@@ -8,7 +8,7 @@ import { copies, find } from "./dom.js";
 import { StatusFeed } from "./events.js";
 import { Glass } from "./glass.js";
 import { obsSettings, showObsSettings } from "./obs.js";
-import { askJson, problemOf } from "./problem.js";
+import { askJson, isLoading, problemOf } from "./problem.js";
 import { showNumbers, showState } from "./screen.js";
 import { Sending } from "./sending.js";
 import { describe } from "./sentence.js";
@@ -25,7 +25,7 @@ import { Viewer } from "./whep.js";
 
 // Twice a second keeps a countdown honest; the numbers change every other time.
 const TICK_MS = 500;
-const INTRODUCE_AGAIN_MS = 3_000;
+const INTRODUCE_AGAIN_MS = 1_000;
 
 const wish = readAddress(location.href);
 const stream = wish.stream ?? inventName(crypto.getRandomValues(new Uint32Array(3)));
@@ -61,7 +61,8 @@ const sending = new Sending(stream, store, sources, inVideo, {
 const viewer = new Viewer(stream, outVideo, { source: false }, {
   connected: () => store.happened({ type: "viewing" }),
   refused: (problem) => {
-    if (problem.code !== "server_gone") store.happened({ type: "view-refused", problem });
+    if (isLoading(problem)) store.happened({ type: "loading" });
+    else if (problem.code !== "server_gone") store.happened({ type: "view-refused", problem });
   },
   lost: () => {},
 });
