@@ -79,9 +79,11 @@ async def test_a_third_stream_waits_for_one_of_two_runners(tabs: list[Page], nod
         await expect(page.get_by_role("button", name="Start")).to_be_enabled(timeout=LIVE_S * 1000)
     first, second, third = tabs
     for page in (first, second):
+        await page.bring_to_front()  # browsers slow down those behind
         await start(page)
         await says(page, "Live: Passthrough", within_s=LIVE_S)
 
+    await third.bring_to_front()
     await start(third)
 
     await says(third, "Waiting for a free runner…")
@@ -106,6 +108,7 @@ async def test_a_reloaded_tab_has_its_stream_again_at_one_press(page: Page, node
     await watcher.goto(f"{node.url}/?watch={name}")
     await says(watcher, "Live: Passthrough", within_s=LIVE_S)
 
+    await page.bring_to_front()
     await page.reload()
 
     await expect(page.locator("#stream-name")).to_have_text(name)
