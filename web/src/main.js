@@ -61,8 +61,7 @@ const sending = new Sending(stream, store, sources, inVideo, {
 const viewer = new Viewer(stream, outVideo, { source: false }, {
   connected: () => store.happened({ type: "viewing" }),
   refused: (problem) => {
-    if (isLoading(problem)) store.happened({ type: "loading" });
-    else if (problem.code !== "server_gone") store.happened({ type: "view-refused", problem });
+    if (problem.code !== "server_gone") store.happened({ type: "view-refused", problem });
   },
   lost: () => {},
 });
@@ -74,17 +73,27 @@ const inViewer = new Viewer(stream, inVideo, { source: true }, {
   lost: () => {},
 });
 
+/** The server was gone and is there again, and has not said yet what it remembers. */
+let returned = false;
+
 const feed = new StatusFeed(stream, {
   up: () => {
     const back = store.state.server === "gone";
     store.happened({ type: "server-up" });
     void introduce();
-    if (back) for (const link of [sending, viewer, inViewer]) link.hurry();
+    if (!back) return;
+    returned = true;
+    for (const link of [sending, viewer, inViewer]) link.hurry();
   },
   gone: (retryAt) => store.happened({ type: "server-gone", retryAt }),
   status: (status) => {
     const wasActive = isActive(store.state.status);
     store.happened({ type: "status", status });
+    if (returned && !isActive(status)) {
+      // It came back without our stream: it was started anew, and our sessions died with it.
+      for (const link of [sending, viewer, inViewer]) link.renew();
+    }
+    returned = false;
     steering.heard(status, wasActive);
     sending.heard(status);
   },
@@ -174,7 +183,8 @@ async function introduce() {
     else if (store.state.complaint) store.happened({ type: "dismissed" });
   } catch (error) {
     const problem = problemOf(error);
-    if (problem.code !== "server_gone") store.happened({ type: "complaint", problem });
+    if (isLoading(problem)) store.happened({ type: "loading" });
+    else if (problem.code !== "server_gone") store.happened({ type: "complaint", problem });
     setTimeout(() => void introduce(), INTRODUCE_AGAIN_MS);
   } finally {
     introducing = false;
