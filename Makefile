@@ -19,9 +19,10 @@ setup: $(VENV)/.run  ## Create .venv and install what running needs
 run: setup  ## Start everything on this machine and print the page's address
 	@$(BIN)/penstock up $(ARGS)
 
+# -rs says what could not be tested here, and why.
 test: $(VENV)/.dev tools lint  ## Set up all, check, and run every test
 	$(BIN)/pytest -q tests/unit
-	$(BIN)/pytest -q tests/interop tests/e2e
+	$(BIN)/pytest -q -rs tests/interop tests/e2e
 	$(BIN)/pytest -q tests/browser
 
 unit interop e2e browser: $(VENV)/.dev tools

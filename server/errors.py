@@ -18,6 +18,7 @@ what the person in front of it should do (`remedy`).
         * StreamReplaced
     * Overloaded
         * NoRunnerFree
+            * RunnersLoading
         * TooManyViewers
     * OrchestratorFailed
         * OrchestratorUnreachable
@@ -137,11 +138,19 @@ class Overloaded(NodeError):
 
 
 class NoRunnerFree(Overloaded):
-    """Every runner that could do this is busy or still loading."""
+    """Every runner that could do this is busy."""
 
     code = "no_runner_free"
     retry = Retry.ELSEWHERE
     remedy = "Wait for a stream to end, or raise orchestrator.runners."
+
+
+class RunnersLoading(NoRunnerFree):
+    """The runners that could do this are still loading."""
+
+    code = "runners_loading"
+    retry = Retry.SAME
+    remedy = "Wait: nothing needs doing, and it takes seconds with the effects that come along."
 
 
 class TooManyViewers(Overloaded):

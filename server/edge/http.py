@@ -3,6 +3,7 @@
 Routes belong to whoever does the work; here is only what would otherwise stand in each of them.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any, Final
@@ -49,6 +50,7 @@ def application(
 ) -> web.Application:
     """An aiohttp application with the routes of one role and what every role answers."""
     app = web.Application(client_max_size=body_max_bytes, middlewares=[_problems(metrics)])
+    metrics.tasks.set_function(lambda: len(asyncio.all_tasks()))
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

@@ -13,7 +13,7 @@ from aiohttp import web
 from server.edge.http import EventStream, read_json
 from server.edge.ingest import check_stream_name
 from server.edge.openapi import Operation
-from server.errors import NoOrchestrator, Overloaded, StreamNotFound
+from server.errors import NoOrchestrator, Overloaded, RunnersLoading, StreamNotFound
 from server.gateway.latency import Percentiles
 from server.gateway.orchestrators import Orchestrators
 from server.gateway.rooms import Rooms
@@ -43,7 +43,7 @@ OPERATIONS: Final = (
         path="/pipelines",
         summary="Every pipeline that can be asked for, with the JSON schema of its parameters.",
         answers={200: ("application/json", "The list.")},
-        errors={503: "no_orchestrator"},
+        errors={503: "no_orchestrator, runners_loading"},
     ),
     Operation(
         method="GET",
@@ -119,6 +119,8 @@ class GatewayApi:
     async def _pipelines(self, _request: web.Request) -> web.Response:
         catalogue = await self._orchestrators.catalogue()
         if not len(catalogue):
+            if self._orchestrators.loading:
+                raise RunnersLoading("the runners are still loading")
             raise NoOrchestrator("no orchestrator offers a pipeline")
         return web.json_response({"pipelines": [offer.to_json() for offer in catalogue]})
 

@@ -17,6 +17,7 @@ from server.errors import (
     NoRunnerFree,
     OrchestratorFailed,
     OrchestratorUnreachable,
+    RunnersLoading,
 )
 from server.gateway.catalogue import Catalogue, Offer
 
@@ -25,6 +26,11 @@ log = structlog.get_logger(__name__)
 # go-livepeer's gateway waits as long for the same answer.
 START_TIMEOUT_S: Final = 5.0
 ASK_TIMEOUT_S: Final = 3.0
+
+# A publisher who comes before the runners have loaded is kept waiting rather than sent away: OBS
+# takes a refusal for final. Less than the RTMP edge's patience with us.
+LOADING_PATIENCE_S: Final = 10.0
+LOADING_LOOK_S: Final = 0.25
 
 # How long an offer is believed. Runners come and go rarely; a page may ask at every visit.
 CATALOGUE_AGE_MAX_S: Final = 5.0
@@ -51,10 +57,15 @@ class JobUrls:
 
 
 class Orchestrators:
-    """Asks them in the order of the settings, and remembers what they offered last."""
+    """Asks them in the order of the settings, and remembers what they offered last.
+
+    Attributes:
+        loading: One said, when last asked for its offers, that its runners are still loading.
+    """
 
     def __init__(self, urls: tuple[str, ...], http: aiohttp.ClientSession) -> None:
         self.urls = urls
+        self.loading = False
         self._http = http
         self._catalogue = Catalogue()
         self._asked_at = float("-inf")
@@ -65,6 +76,7 @@ class Orchestrators:
         async with self._asking:
             loop = asyncio.get_running_loop()
             if loop.time() - self._asked_at > CATALOGUE_AGE_MAX_S or not len(self._catalogue):
+                self.loading = False
                 answers = await asyncio.gather(*(self._offers(url) for url in self.urls))
                 found = Catalogue(offer for offers in answers for offer in offers)
                 if len(found):
@@ -79,6 +91,7 @@ class Orchestrators:
         Raises:
             BadParameters: One says the request itself is wrong; no other is asked.
             NoRunnerFree: Those who answered are all busy.
+            RunnersLoading: One is loading its runners, for longer than anybody should wait.
             NoOrchestrator: Nobody answered.
         """
         body = {
@@ -87,6 +100,17 @@ class Orchestrators:
             "stream_id": stream,
             "gateway_request_id": request_id,
         }
+        loop = asyncio.get_running_loop()
+        patient_until = loop.time() + LOADING_PATIENCE_S
+        while True:
+            try:
+                return await self._start_somewhere(body)
+            except RunnersLoading:
+                if loop.time() > patient_until:
+                    raise
+            await asyncio.sleep(LOADING_LOOK_S)
+
+    async def _start_somewhere(self, body: Mapping[str, Any]) -> JobUrls:
         failures: list[NodeError] = []
         for url in self.urls:
             try:
@@ -94,9 +118,10 @@ class Orchestrators:
             except (OrchestratorFailed, NoRunnerFree) as error:
                 log.info("orchestrator passed over", orchestrator=url, reason=error.message)
                 failures.append(error)
-        busy = next((failure for failure in failures if isinstance(failure, NoRunnerFree)), None)
-        if busy is not None:
-            raise busy
+        for hopeful in (RunnersLoading, NoRunnerFree):
+            for failure in failures:
+                if isinstance(failure, hopeful):
+                    raise failure
         told = "; ".join(failure.message for failure in failures) or "none is configured"
         raise NoOrchestrator(f"no orchestrator took the job: {told}")
 
@@ -108,6 +133,8 @@ class Orchestrators:
                 return _job_urls(url, answer)
             case 400:
                 raise BadParameters(told)
+            case 503 if answer.get("code") == RunnersLoading.code:
+                raise RunnersLoading(f"{url}: {told}")
             case 503:
                 raise NoRunnerFree(f"{url}: {told}")
             case _:
@@ -117,6 +144,7 @@ class Orchestrators:
         try:
             status, answer = await self._ask("GET", f"{url}/pipelines", None)
             if status != 200:
+                self.loading |= answer.get("code") == RunnersLoading.code
                 return []
             return [Offer.from_json(item) for item in answer["pipelines"]]
         except (OrchestratorFailed, KeyError, TypeError, ValueError) as error:

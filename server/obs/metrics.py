@@ -55,6 +55,8 @@ class Metrics:
             "penstock_streams", "Streams with a publisher, now.", registry=self.registry
         )
         self.viewers = Gauge("penstock_viewers", "Viewers connected, now.", registry=self.registry)
+        # With nobody there it comes back to where it was; if not, something leaks.
+        self.tasks = Gauge("penstock_tasks", "Tasks of the event loop.", registry=self.registry)
 
     def watch(self, collect: Callable[[], Iterable[tuple[str, str, str, float]]]) -> None:
         """Adds a source of (kind, name, help, value), kind being counter or gauge."""

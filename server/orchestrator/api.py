@@ -7,7 +7,7 @@ from aiohttp import web
 from runners.pool import RunnerPool
 from server.edge.http import read_json
 from server.edge.openapi import Operation
-from server.errors import BadRequest
+from server.errors import BadRequest, RunnersLoading
 from server.orchestrator.jobs import LiveJobs, LiveRequest
 
 OPERATIONS: Final = (
@@ -20,7 +20,7 @@ OPERATIONS: Final = (
         errors={
             400: "bad_request, bad_parameters",
             502: "orchestrator_failed",
-            503: "no_runner_free",
+            503: "no_runner_free, runners_loading",
         },
     ),
     Operation(
@@ -56,7 +56,11 @@ class OrchestratorApi:
         return web.json_response(await self._jobs.start(_live_request(await read_json(request))))
 
     async def _pipelines(self, _request: web.Request) -> web.Response:
-        return web.json_response({"pipelines": self._pool.pipelines()})
+        pipelines = self._pool.pipelines()
+        if not pipelines and self._pool.states()["loading"]:
+            # An empty list would say that there will never be any.
+            raise RunnersLoading("the runners are still loading")
+        return web.json_response({"pipelines": pipelines})
 
     async def _runners(self, _request: web.Request) -> web.Response:
         return web.json_response({"runners": self._pool.describe(), "jobs": len(self._jobs)})

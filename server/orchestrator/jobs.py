@@ -20,7 +20,13 @@ from runners.pool import (
     RunnerRefused,
     RunnerUnreachable,
 )
-from server.errors import BadParameters, NoRunnerFree, OrchestratorFailed, Overloaded
+from server.errors import (
+    BadParameters,
+    NoRunnerFree,
+    OrchestratorFailed,
+    Overloaded,
+    RunnersLoading,
+)
 from server.obs.log import bound
 from trickle.errors import TrickleError
 from trickle.serve import TrickleServer
@@ -105,7 +111,8 @@ class LiveJobs:
         """Takes a job, and returns where its channels are.
 
         Raises:
-            NoRunnerFree: Every runner that could is busy or loading.
+            NoRunnerFree: Every runner that could is busy.
+            RunnersLoading: Waiting for a moment will do.
             BadParameters: The runner would not take the parameters.
             OrchestratorFailed: The runner failed to start.
         """
@@ -114,7 +121,8 @@ class LiveJobs:
         try:
             lease = await self._pool.acquire(request.pipeline)
         except NoRunner as error:
-            raise NoRunnerFree(str(error)) from None
+            loading = self._pool.states()["loading"]
+            raise (RunnersLoading if loading else NoRunnerFree)(str(error)) from None
         manifest_id = secrets.token_hex(MANIFEST_ID_BYTES)
         job = LiveJob(manifest_id, request, lease)
         # All channels are there before anyone connects: a 404 would read as the end.

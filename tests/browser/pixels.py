@@ -84,3 +84,20 @@ async def until(
         assert passed < within_s, f"not within {within_s} s"
         await asyncio.sleep(every_s)
     return time.monotonic() - began
+
+
+async def colour_at(page: Page, video: str, x: float, y: float) -> Colour:
+    """The colour around a point, given as shares of width and height."""
+    red, green, blue = await page.evaluate(
+        """([id, x, y]) => {
+          const video = document.getElementById(id);
+          const ctx = new OffscreenCanvas(320, 180).getContext("2d", { willReadFrequently: true });
+          ctx.drawImage(video, 0, 0, 320, 180);
+          const { data } = ctx.getImageData(Math.round(x * 320) - 2, Math.round(y * 180) - 2, 4, 4);
+          const sum = [0, 0, 0];
+          for (let p = 0; p < data.length; p++) if (p % 4 < 3) sum[p % 4] += data[p];
+          return sum.map((value) => Math.round(value / 16));
+        }""",
+        [video, x, y],
+    )
+    return (red, green, blue)

@@ -1,12 +1,13 @@
 """The page's pure modules, one by one, in the browser that runs them."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
-from tests.browser.fake_gateway import FakeGateway
+from tests.browser.fake_gateway import fake_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -30,10 +31,14 @@ class Modules:
         )
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def js(page: Page, gateway: FakeGateway) -> Modules:
-    await page.goto(f"{gateway.url}/src/types.js")
-    return Modules(page)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def js(browser: Browser) -> AsyncIterator[Modules]:
+    """One for all tests here: pure functions leave nothing behind."""
+    async with fake_gateway() as gateway:
+        page = await browser.new_page()
+        await page.goto(f"{gateway.url}/src/types.js")
+        yield Modules(page)
+        await page.close()
 
 
 SAY = """
@@ -47,6 +52,7 @@ SAY = """
 """
 
 QUEUED = {"code": "no_runner_free", "message": "Busy.", "remedy": "Wait.", "retry": "same"}
+LOADING = QUEUED | {"code": "runners_loading"}
 BROKEN = {"code": "broken", "message": "It broke.", "remedy": "Mend it.", "retry": "never"}
 SENDING = [{"type": "start"}, {"type": "opened"}, {"type": "sending"}]
 
@@ -92,6 +98,11 @@ R1 = {"id": "r1", "state": "ONLINE", "restarts": 0}
             [*SENDING, {"type": "server-gone", "retryAt": 3500}],
             "bad",
             "The server is gone; trying again in 3 s.",
+        ),
+        (
+            [{"type": "start"}, {"type": "refused", "problem": LOADING, "retryAt": 1}],
+            "busy",
+            "The run",
         ),
         ([*SENDING, {"type": "stop"}], "calm", "Ready."),
         ([*SENDING, {"type": "source-ended", "problem": BROKEN}], "warn", "Stopped."),

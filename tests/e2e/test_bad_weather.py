@@ -181,38 +181,3 @@ async def test_a_wrong_request_is_told_what_is_wrong_and_what_to_do(
     assert (answer.status, problem["code"]) == (status, code)
     assert problem["remedy"]
     assert problem["detail"]
-
-
-async def test_two_hundred_connects_and_disconnects_leave_no_growth() -> None:
-    async with node_here() as (_, client):
-        me = psutil.Process()
-
-        async def one(number: int) -> None:
-            async with program(*publish(client, f"n{number}")) as publisher:
-                await client.until(f"n{number}", lambda r: r["input"]["frames"] > 0)
-                publisher.kill()
-
-        async def tcp(count: int) -> None:
-            host, port = client.rtmp_url.removeprefix("rtmp://").split("/")[0].split(":")
-            for _ in range(count):
-                _, writer = await asyncio.open_connection(host, int(port))
-                writer.write(b"\x03" + bytes(1536))
-                writer.close()
-                await writer.wait_closed()
-
-        await one(0)
-        await tcp(20)
-        await client.until_runner_ready(free=2)
-        tasks, descriptors = len(asyncio.all_tasks()), me.num_fds()
-        memory = me.memory_info().rss
-        await tcp(200)
-        await one(1)
-        await one(2)
-        await client.until("n2", lambda r: r["state"] in ("ended", "waiting"))
-        await client.until_runner_ready(free=2)
-        # A pooled connection more or less is no growth; one for each of two hundred would be.
-        await until(
-            lambda: len(asyncio.all_tasks()) <= tasks + 3 and me.num_fds() <= descriptors + 3,
-            within_s=10,
-        )
-        assert me.memory_info().rss - memory < 30 << 20

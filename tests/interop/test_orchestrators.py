@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from server.errors import BadParameters, NoOrchestrator, NoRunnerFree
+from server.errors import BadParameters, NoOrchestrator, NoRunnerFree, RunnersLoading
 from server.gateway.orchestrators import JobUrls, Orchestrators
 
 TOON: dict[str, object] = {"name": "toon", "title": "Toon", "schema": {"type": "object"}}
@@ -63,6 +63,10 @@ def is_busy(_url: str) -> web.Response:
 
 def dislikes_it(_url: str) -> web.Response:
     return web.json_response({"detail": "levels: 1 is less than 2"}, status=400)
+
+
+def is_loading(_url: str) -> web.Response:
+    return web.json_response({"detail": "2 loading", "code": "runners_loading"}, status=503)
 
 
 def is_broken(_url: str) -> web.Response:
@@ -140,6 +144,22 @@ async def test_a_wrong_request_is_not_tried_elsewhere(make: Make) -> None:
 async def test_busy_is_told_apart_from_gone(make: Make) -> None:
     _, orchestrators = await make(is_busy, dead=True)
     with pytest.raises(NoRunnerFree, match="insufficient capacity"):
+        await start(orchestrators)
+
+
+async def test_runners_that_load_are_waited_for(make: Make) -> None:
+    answers = iter([is_loading, takes_it])
+    fakes, orchestrators = await make(lambda url: next(answers)(url), is_busy)
+    urls = await start(orchestrators)
+    assert urls.orchestrator == fakes[0].url
+
+
+async def test_runners_that_load_for_ever_are_not(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.gateway.orchestrators.LOADING_PATIENCE_S", 0.0)
+    _, orchestrators = await make(is_busy, is_loading)
+    with pytest.raises(RunnersLoading, match="2 loading"):
         await start(orchestrators)
 
 

@@ -8,7 +8,7 @@ import { copies, find } from "./dom.js";
 import { StatusFeed } from "./events.js";
 import { Glass } from "./glass.js";
 import { obsSettings, showObsSettings } from "./obs.js";
-import { askJson, problemOf } from "./problem.js";
+import { askJson, isLoading, problemOf } from "./problem.js";
 import { showNumbers, showState } from "./screen.js";
 import { Sending } from "./sending.js";
 import { describe } from "./sentence.js";
@@ -25,7 +25,7 @@ import { Viewer } from "./whep.js";
 
 // Twice a second keeps a countdown honest; the numbers change every other time.
 const TICK_MS = 500;
-const INTRODUCE_AGAIN_MS = 3_000;
+const INTRODUCE_AGAIN_MS = 1_000;
 
 const wish = readAddress(location.href);
 const stream = wish.stream ?? inventName(crypto.getRandomValues(new Uint32Array(3)));
@@ -73,17 +73,27 @@ const inViewer = new Viewer(stream, inVideo, { source: true }, {
   lost: () => {},
 });
 
+/** The server was gone and is there again, and has not said yet what it remembers. */
+let returned = false;
+
 const feed = new StatusFeed(stream, {
   up: () => {
     const back = store.state.server === "gone";
     store.happened({ type: "server-up" });
     void introduce();
-    if (back) for (const link of [sending, viewer, inViewer]) link.hurry();
+    if (!back) return;
+    returned = true;
+    for (const link of [sending, viewer, inViewer]) link.hurry();
   },
   gone: (retryAt) => store.happened({ type: "server-gone", retryAt }),
   status: (status) => {
     const wasActive = isActive(store.state.status);
     store.happened({ type: "status", status });
+    if (returned && !isActive(status)) {
+      // It came back without our stream: it was started anew, and our sessions died with it.
+      for (const link of [sending, viewer, inViewer]) link.renew();
+    }
+    returned = false;
     steering.heard(status, wasActive);
     sending.heard(status);
   },
@@ -173,7 +183,8 @@ async function introduce() {
     else if (store.state.complaint) store.happened({ type: "dismissed" });
   } catch (error) {
     const problem = problemOf(error);
-    if (problem.code !== "server_gone") store.happened({ type: "complaint", problem });
+    if (isLoading(problem)) store.happened({ type: "loading" });
+    else if (problem.code !== "server_gone") store.happened({ type: "complaint", problem });
     setTimeout(() => void introduce(), INTRODUCE_AGAIN_MS);
   } finally {
     introducing = false;

@@ -40,6 +40,15 @@ export const SERVER_GONE = Object.freeze({
   retry: "same",
 });
 
+/** Problems that pass by themselves while one waits: a queue rather than a failure. */
+const QUEUES = new Set(["no_runner_free", "runners_loading", "overloaded"]);
+
+/** @param {Problem | null} problem */
+export const isQueue = (problem) => problem !== null && QUEUES.has(problem.code);
+
+/** @param {Problem | null} problem */
+export const isLoading = (problem) => problem?.code === "runners_loading";
+
 /** Statuses at which waiting can help even if the body does not say so. */
 const PASSING = new Set([408, 425, 429, 502, 503, 504]);
 

@@ -5,7 +5,7 @@
  */
 
 import { backoff_ms } from "./backoff.js";
-import { problemOf } from "./problem.js";
+import { isQueue, problemOf } from "./problem.js";
 import { Session } from "./session.js";
 
 /** @import {Problem} from "./types.js" */
@@ -23,6 +23,9 @@ import { Session } from "./session.js";
  * @property {(pc: RTCPeerConnection) => void} fill Adds what is to be sent or received.
  * @property {(answer: string) => string} [edit]
  */
+
+// Who waits for a turn asks at an even pace: it comes when somebody leaves, not when we are patient.
+const TURN_MS = 2_000;
 
 // A session that lasted this long was a good one: the next wait starts from the shortest again.
 const GOOD_MS = 5_000;
@@ -82,7 +85,7 @@ export class Reconnecting {
     for (let attempt = 0; this.#run === run; attempt++) {
       const session = new Session(new RTCPeerConnection({ bundlePolicy: "max-bundle" }));
       this.#session = session;
-      const wait_ms = backoff_ms(attempt, Math.random());
+      let wait_ms = backoff_ms(attempt, Math.random());
       try {
         this.plan.fill(session.pc);
         await session.open(this.plan.url(), this.plan.edit);
@@ -103,6 +106,7 @@ export class Reconnecting {
           this.reports.refused(problem, null);
           return;
         }
+        if (isQueue(problem)) wait_ms = Math.min(wait_ms, TURN_MS);
         this.reports.refused(problem, performance.now() + wait_ms);
       }
       await this.#pause(wait_ms);

@@ -84,6 +84,11 @@ export class Sending {
     this.#publisher.hurry();
   }
 
+  renew() {
+    this.#since = performance.now();
+    this.#publisher.renew();
+  }
+
   /**
    * The new picture goes into the stream that is already running.
    * @param {CaptureKind} kind
@@ -106,8 +111,7 @@ export class Sending {
     if (this.#store.state.phase !== "sending") return;
     const unknown = status.state === "waiting" || status.state === "ended";
     if (unknown && performance.now() - this.#since > FORGOTTEN_MS) {
-      this.#since = performance.now();
-      this.#publisher.renew();
+      this.renew();
     }
   }
 

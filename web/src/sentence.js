@@ -2,6 +2,8 @@
  * The one sentence that says what is going on, and the problem with its remedy. Pure.
  */
 
+import { isLoading, isQueue } from "./problem.js";
+
 /** @import {Problem} from "./types.js" */
 /** @import {State} from "./state.js" */
 
@@ -16,9 +18,6 @@
  */
 
 const SOURCE_NAMES = { test: "test picture", camera: "camera", screen: "screen", obs: "OBS" };
-
-/** Problems that pass by themselves while one waits: a queue rather than a failure. */
-const QUEUES = new Set(["no_runner_free", "overloaded"]);
 
 /**
  * @param {Tone} tone
@@ -91,9 +90,13 @@ const OPENING = {
   obs: "Connecting…",
 };
 
+const LOADING = "The runners are loading…";
+
 /** @param {State} state */
 function ready(state) {
-  if (state.server === "unknown" || !state.effect) return say("calm", "Looking for the node…");
+  if (state.server === "unknown") return say("calm", "Looking for the node…");
+  if (state.loading) return say("busy", LOADING);
+  if (!state.effect) return say("calm", "Looking for effects…");
   return say(
     "calm",
     `Ready. Press Start to send the ${SOURCE_NAMES[state.source]} through ${state.effect}.`,
@@ -107,7 +110,8 @@ function ready(state) {
 function retrying(state, now) {
   const again = inSeconds(state.retryAt, now);
   const { problem } = state;
-  if (problem && QUEUES.has(problem.code)) {
+  if (isLoading(problem)) return say("busy", LOADING);
+  if (isQueue(problem)) {
     return say("busy", "Waiting for a free runner…", problem);
   }
   if (problem) {
@@ -176,7 +180,8 @@ function known(state) {
   const problem = status.problem ? { ...status.problem, retry: "same" } : state.viewProblem;
   const name = effect || status.pipeline || "the effect";
   const where = status.runner ? ` on ${named(status.runner)}` : "";
-  const queued = status.problem !== null && QUEUES.has(status.problem.code);
+  const queued = isQueue(problem);
+  if (queued && isLoading(problem)) return say("busy", LOADING);
   switch (status.state) {
     case "starting":
       return queued

@@ -17,6 +17,7 @@
  * @property {SourceKind} source
  * @property {boolean} watching Somebody else publishes (OBS, another page); this page looks on.
  * @property {boolean} mayChoose False under `?watch=`: there is no source to choose.
+ * @property {boolean} loading The node is there and has nothing to offer yet.
  * @property {string} effect The title of the chosen effect, empty until it is known.
  * @property {Phase} phase
  * @property {number | null} retryAt When sending is tried again.
@@ -33,6 +34,7 @@
  * @typedef {(
  *   {type: "source", source: SourceKind} |
  *   {type: "effect", title: string} |
+   {type: "loading"} |
  *   {type: "start"} |
  *   {type: "opened"} |
  *   {type: "sending"} |
@@ -61,6 +63,7 @@ export function initial({ source, watchOnly }) {
     watching: watchOnly || source === "obs",
     mayChoose: !watchOnly,
     effect: "",
+    loading: false,
     phase: "idle",
     retryAt: null,
     server: "unknown",
@@ -100,7 +103,9 @@ export function reduce(state, event) {
         ...(running(state) ? {} : AT_REST),
       };
     case "effect":
-      return { ...state, effect: event.title };
+      return { ...state, effect: event.title, loading: false };
+    case "loading":
+      return { ...state, loading: true, complaint: null };
     case "start":
       return { ...state, ...AT_REST, phase: "opening", complaint: null };
     case "opened":
