@@ -73,8 +73,13 @@ class Publication(Protocol):
         """Takes a packet of the source, at once."""
         ...
 
-    def end(self, reason: str) -> None:
-        """The publisher has gone. Safe to call again; `on_closed` is not called for it."""
+    def end(self, reason: str, *, goodbye: bool = False) -> None:
+        """The publisher has gone. Safe to call again; `on_closed` is not called for it.
+
+        Args:
+            reason: Why, for logs.
+            goodbye: It said so, and was not merely cut off: it will hardly be back at once.
+        """
         ...
 
 

@@ -169,7 +169,7 @@ class RtmpConnection(asyncio.BufferedProtocol):
                 self._transport.pause_reading()  # so what it sends meanwhile waits at the peer
                 self._server.ask(self, event)
             case PublishEnded():
-                self._end("the publisher stopped")
+                self._end("the publisher stopped", goodbye=True)
                 self._set_timer()
             case Metadata():
                 self._log.debug("rtmp metadata", encoder=str(event.values.get("encoder", ""))[:80])
@@ -218,12 +218,12 @@ class RtmpConnection(asyncio.BufferedProtocol):
             transport.write_eof()
         self._set_alarm(self._loop.time() + LINGER_S, transport.abort)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, *, goodbye: bool = False) -> None:
         publication, self._publication = self._publication, None
         self._held = []
         if publication is not None:
             publication.on_closed = None
-            publication.end(reason)
+            publication.end(reason, goodbye=goodbye)
 
     def _flush(self) -> None:
         output = self._session.take_output()

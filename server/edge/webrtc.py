@@ -58,6 +58,9 @@ _PREFLIGHT: Final = {
 # A viewer costs about half a percent of a core and 0.3 MB, a publisher twice that.
 SESSIONS_MAX: Final = 600
 
+# Why a session ends when its client says DELETE.
+_CLIENT_LEFT: Final = "client_left"
+
 _log = structlog.get_logger(__name__)
 
 Routed = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -175,7 +178,11 @@ class WebRtcRoutes:
         session = await self._endpoint.answer_publish(
             offer,
             on_packet=publication.packet,
-            on_end=lambda reason: self._over(session, reason, partial(publication.end, reason)),
+            on_end=lambda reason: self._over(
+                session,
+                reason,
+                partial(publication.end, reason, goodbye=reason == _CLIENT_LEFT),
+            ),
             loopback=is_local(request),
         )
         publication.on_closed = session.end
@@ -258,7 +265,7 @@ class WebRtcRoutes:
         session = self._find(request)
         # At once: a second DELETE finds nothing, though the session still says goodbye.
         self._resources.pop(session.id, None)
-        session.end("client_left")
+        session.end(_CLIENT_LEFT)
         return web.Response(status=200, headers=_CORS)
 
     def _find(self, request: web.Request) -> Session:

@@ -12,7 +12,7 @@ class Held(Protocol):
 
     source: LiveStream
 
-    def leave(self, publisher: "Publishing", reason: str) -> None: ...
+    def leave(self, publisher: "Publishing", reason: str, *, goodbye: bool) -> None: ...
 
 
 class Publishing:
@@ -28,11 +28,11 @@ class Publishing:
         if self._room is not None:
             self._room.source.publish(packet)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, *, goodbye: bool = False) -> None:
         """The publisher has gone. Ending twice is harmless."""
         room, self._room = self._room, None
         if room is not None:
-            room.leave(self, reason)
+            room.leave(self, reason, goodbye=goodbye)
 
     def close(self, reason: str) -> None:
         """The gateway ends it: the edge is told, and drops the connection."""

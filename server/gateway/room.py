@@ -40,6 +40,9 @@ JOB_PROVEN_S: Final = 10.0
 DRAIN_S: Final = 3.0
 
 
+# One that said goodbye may only be reloading its page; after that its runner is for others.
+GOODBYE_GRACE_S: Final = 2.0
+
 # A publisher that was cut off unnoticed for long still gets this much, to come back.
 GRACE_MIN_S: Final = 1.0
 
@@ -63,6 +66,7 @@ class Room:
         self._metrics = metrics
         self._publisher: Publishing | None = None
         self._protocol: str | None = None
+        self._goodbye = False
         self._entering = asyncio.Lock()
         self._entrants = 0
         self._wake = asyncio.Event()
@@ -107,9 +111,10 @@ class Room:
             self._entrants -= 1
             self._stir()
 
-    def leave(self, publisher: Publishing, reason: str) -> None:
+    def leave(self, publisher: Publishing, reason: str, *, goodbye: bool) -> None:
         """A publisher has gone; it may be one that was replaced already."""
         if self._publisher is publisher:
+            self._goodbye = goodbye
             log.info("publisher gone", stream=self.name, reason=reason)
             self._publisher = None
             self.source.pause()
@@ -232,6 +237,8 @@ class Room:
         It counts from the last packet: they have seen nothing since, however late we learned it.
         """
         grace_s = self._config.reconnect_grace_s
+        if self._goodbye:
+            return min(GOODBYE_GRACE_S, grace_s)
         silent_s = time.monotonic() - (self.source.stats().last_packet_at or 0.0)
         return max(grace_s - silent_s, min(GRACE_MIN_S, grace_s))
 

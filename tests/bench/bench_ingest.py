@@ -125,7 +125,7 @@ async def _server() -> None:
             for piece in self.segmenter.feed(packet):
                 os.write(self.output, piece.data)
 
-        def end(self, reason: str) -> None:
+        def end(self, reason: str, *, goodbye: bool = False) -> None:
             os.close(self.output)
 
     class Everyone:

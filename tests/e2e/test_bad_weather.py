@@ -87,6 +87,16 @@ async def test_viewers_of_a_killed_webrtc_publisher_are_let_go_within_ten_second
         node.gateway.rooms.left("cut")
 
 
+async def test_a_publisher_that_says_goodbye_frees_its_runner_before_the_grace_is_over() -> None:
+    async with node_here() as (_, client):
+        async with program(*publish(client, "bye")) as publisher:
+            await client.until_live("bye")
+            await publisher.interrupt()
+            began = time.monotonic()
+            await client.until_runner_ready(free=2)
+        assert time.monotonic() - began < 4
+
+
 async def test_a_publisher_that_comes_back_finds_its_viewers() -> None:
     async with node_here() as (running, client):
         assert running.gateway is not None

@@ -33,7 +33,7 @@ class Recording:
     def packet(self, packet: Packet) -> None:
         self.packets.append(packet)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, *, goodbye: bool = False) -> None:
         assert self.ended is None, "ended twice"
         self.ended = reason
 

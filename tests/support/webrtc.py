@@ -60,7 +60,7 @@ class Held:
         self.room.arrivals.append(time.monotonic())
         self.room.stream.publish(packet)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, *, goodbye: bool = False) -> None:
         self.room.ends.append(reason)
         self.room.stream.pause()
 

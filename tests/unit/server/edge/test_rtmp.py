@@ -82,7 +82,7 @@ class Taken:
     def packet(self, packet: Packet) -> None:
         self.packets.append(packet)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, *, goodbye: bool = False) -> None:
         self.ends.append(reason)
 
 
