@@ -9,7 +9,7 @@ line that ends with its URL. Without it the ratios of the last recorded run are 
 `--record` keeps those of this one. Figures of two machines cannot be compared; ratios nearly can.
 
 The load is `tests.bench.load`: C where there is a compiler, else Python processes. It is told which
-in the title, and its own share of a core stands in the last column, so that one can see whether it
+in the title, and the cores it kept busy stand in the last column, so that one can see whether it
 was the bottleneck.
 """
 
@@ -166,8 +166,8 @@ def row(shape: Shape, readers: int, server: str, result: Result, ratio: str) -> 
         "p99 ms": result.p99_ms,
         "CPU s/GB": result.cpu_s_per_gb,
         "RSS MB": round(result.rss_mb),
-        "bytes : Go": ratio,
-        "load cores": result.load_cores,
+        "vs Go": ratio,
+        "load": result.load_cores,
     }
 
 
