@@ -5,11 +5,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What the interop tests run beside ours, and what does not go together with our own pins.
+STRANGERS := .venv-interop
 PIP := $(BIN)/pip --disable-pip-version-check
 LOCK := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format unit interop e2e browser bench tools clean
+.PHONY: help setup run test lint format unit interop e2e browser bench fuzz tools clean
 
 help:  ## This list
 	@echo 'Penstock. ARGS="..." passes flags on: make run ARGS="--gateway.http.port 8081"'
@@ -20,11 +22,12 @@ run: setup  ## Start everything on this machine and print the page's address
 	@$(BIN)/penstock up $(ARGS)
 
 # -rs says what could not be tested here, and why.
-test: $(VENV)/.dev tools lint  ## Set up all, check, and run every test
+test: $(VENV)/.dev $(STRANGERS)/.ok tools lint  ## Set up all, check, and run every test
 	$(BIN)/pytest -q tests/unit
 	$(BIN)/pytest -q -rs tests/interop tests/e2e
 	$(BIN)/pytest -q tests/browser
 
+interop: $(STRANGERS)/.ok
 unit interop e2e browser: $(VENV)/.dev tools
 	$(BIN)/pytest -q tests/$@
 
@@ -41,13 +44,16 @@ format: $(VENV)/.dev  ## Let ruff rewrite
 bench: $(VENV)/.dev tools  ## Measure; ARGS="live runner" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+fuzz: $(VENV)/.dev  ## Throw nonsense at trickle's HTTP; FUZZ_S=600 for longer, FUZZ_SEED=n for the same again
+	@FUZZ_S=$(or $(FUZZ_S),60) $(BIN)/python -m tests.fuzz
+
 tools:
 	@scripts/tools.sh
 
 unit:  ## Tests without a socket; likewise make interop, e2e, browser
 
 clean:  ## Remove everything that was installed or built here
-	rm -rf $(VENV) web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results
+	rm -rf $(VENV) $(STRANGERS) web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results
 
 $(BIN)/pip:
 	@scripts/python.sh "$(PYTHON)" $(VENV)
@@ -61,6 +67,12 @@ $(VENV)/.dev: $(BIN)/pip $(LOCK)
 	@echo "Installing what testing needs (once)"
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.run
+
+$(STRANGERS)/.ok: constraints.txt | $(BIN)/pip
+	@scripts/python.sh "$(PYTHON)" $(STRANGERS)
+	@$(STRANGERS)/bin/pip --disable-pip-version-check install --quiet --constraint constraints.txt aiohttp
+	@$(STRANGERS)/bin/pip --disable-pip-version-check install --quiet --no-deps pytrickle==0.1.6
+	@touch $@
 
 web/node_modules/.ok: web/package.json web/package-lock.json | tools
 	@cd web && npm ci --silent --no-audit --no-fund

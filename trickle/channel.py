@@ -8,6 +8,7 @@ Sequence numbers may be symbolic, as they are on the wire: NEXT names the segmen
 written and CURRENT the one before it.
 """
 
+import math
 from typing import Final
 
 from trickle.errors import BadIndex, ChannelClosed, SegmentGone, SegmentNotReady, SegmentTooLarge
@@ -20,6 +21,10 @@ CURRENT: Final = -2
 # How far the write head may jump and still look like a burst of POSTs that overtook each other on
 # the way, rather than like a publisher that skipped. aiohttp clients do this with five in flight.
 OVERTAKING: Final = 8
+
+# One segment that is being written and one to follow are nothing that a reader should have asked
+# for by now.
+MAY_BE_BEHIND: Final = 2
 
 
 class Writing:
@@ -52,6 +57,8 @@ class Channel:
         mime_type: What the publisher said its segments hold.
         next_seq: The write head: one past the segment that last received its first byte.
         active_at: When bytes last came, or a segment began; idleness counts from here.
+        asked_for: The highest number that any reader ever asked for.
+        asked_at: When that was.
         closed: The channel has ended.
         size: Bytes held.
     """
@@ -65,6 +72,8 @@ class Channel:
         "_strict",
         "_window",
         "active_at",
+        "asked_at",
+        "asked_for",
         "closed",
         "mime_type",
         "name",
@@ -86,6 +95,8 @@ class Channel:
         self.mime_type = mime_type
         self.next_seq = 0
         self.active_at = now
+        self.asked_for = 0
+        self.asked_at = -math.inf
         self.closed = False
         self.size = 0
         self._window = window or Window()
@@ -116,6 +127,16 @@ class Channel:
     def segments(self) -> tuple[Segment, ...]:
         """What the ring holds, oldest first, with those that only wait for their first byte."""
         return tuple(self._segments.values())
+
+    def outrun(self, share: float) -> bool:
+        """Whether even the first reader has still to ask for more than this share of the ring."""
+        behind = self.next_seq - 1 - self.asked_for
+        if behind < MAY_BE_BEHIND:
+            return False
+        if behind > self._window.max_segments * share:
+            return True
+        unasked = sum(s.size for s in self._segments.values() if s.seq > self.asked_for)
+        return unasked > self._window.spare_bytes * share
 
     # ------------------------------------------------------------------ publishing
 
@@ -200,7 +221,12 @@ class Channel:
             if end:
                 segment.writers -= 1
             segment.append(data, end=end, now=now)
-            if self.size > min(self._window.spare_bytes, self._window.max_bytes):
+            window = self._window
+            # Readers make segments too, and usually come first.
+            if (
+                self.size > min(window.spare_bytes, window.max_bytes)
+                or len(self._segments) > window.max_segments
+            ):
                 self._trim(now)
         elif end:
             # It left the ring while this publisher was still at it: nobody will ever read this.
@@ -243,6 +269,8 @@ class Channel:
         if seq < CURRENT:
             raise BadIndex(seq)
         seq = self.resolve(seq)
+        if self.asked_for < seq <= self.next_seq:
+            self.asked_for, self.asked_at = seq, now
         found = self._segments.get(seq)
         if found is not None:
             return found
@@ -332,6 +360,7 @@ class Channel:
                 self._overtaken |= dict.fromkeys(range(head, seq), deadline)
         elif writing._reset:  # noqa: SLF001 - one idea in two classes
             self.next_seq = seq + 1
+            self.asked_for = min(self.asked_for, seq)
             self._forget_after(seq, now)
         if not self.closed:
             self._doubt_before(seq, now)

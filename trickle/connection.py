@@ -122,6 +122,10 @@ class Connection(asyncio.Protocol):
         else:
             transport.pause_reading()
 
+    def answer_later(self) -> None:
+        """The body has come; what else comes waits until the exchange is done."""
+        self._state = State.ANSWERING
+
     def done(self, *, keep: bool) -> None:
         """The answer is complete; `keep` when the client may use the connection again."""
         was, self.exchange = self._state, None
@@ -169,6 +173,9 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool | None:
         if self._guest is not None:
             return self._guest.protocol.eof_received()
+        if isinstance(self.exchange, Posting) and self._state is State.ANSWERING:
+            # It says nothing more, but hears: the answer that was to wait must come now.
+            self.exchange.listen(True)
         return None
 
     def pause_writing(self) -> None:

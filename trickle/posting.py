@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from trickle import answers, headers
 from trickle.channel import Channel, Writing
 from trickle.errors import SegmentTooLarge
+from trickle.pace import FAR, ON_ITS_WAY_S
 
 if TYPE_CHECKING:
     from trickle.connection import Connection
@@ -23,6 +24,7 @@ class Posting:
         "_channel",
         "_connection",
         "_expected",
+        "_finished",
         "_keep",
         "_may_continue",
         "_timer",
@@ -45,6 +47,7 @@ class Posting:
         self._keep = keep
         self._may_continue = may_continue
         self._expected = expected
+        self._finished = False
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -89,9 +92,25 @@ class Posting:
                 pace.gone(connection)
             else:
                 pace.wrote(connection)
+        ahead = now - self._channel.asked_at < ON_ITS_WAY_S and self._channel.outrun(FAR)
         if end:
             counters.segments_in += 1
-            lines = answers.seq(writing.segment.seq)
+            self._finished = True
+            if ahead:
+                # Its answer waits, and not its connection: the next request on it may be for the
+                # number that is due, while later ones come over others.
+                connection.answer_later()
+                server.pace(self._channel).ran_ahead(self)
+            else:
+                self.listen(True)
+        elif ahead:
+            server.pace(self._channel).ran_ahead(connection)
+
+    def listen(self, on: bool) -> None:
+        """Answers, for a segment that is complete, unless its publisher has to wait."""
+        connection = self._connection
+        if on and connection.exchange is self:
+            lines = answers.seq(self._writing.segment.seq)
             connection.send([answers.whole(200, b"", lines=lines, keep=self._keep, to_head=False)])
             connection.done(keep=self._keep)
 
@@ -110,6 +129,8 @@ class Posting:
         """The publisher is gone in the middle."""
         self._stop_waiting()
         self._unpace()
+        if self._finished:
+            return
         if self._writing.begun:
             self._connection.server.counters.aborts += 1
         self._channel.abandon(self._writing, now=self._connection.now())
@@ -136,6 +157,7 @@ class Posting:
         pace = self._connection.server.paces.get(self._channel)
         if pace is not None:
             pace.gone(self._connection)
+            pace.gone(self)
 
     def _fail(self, answer: bytes) -> None:
         self._unpace()

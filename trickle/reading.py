@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from trickle import answers
 from trickle.channel import Channel
 from trickle.http1 import LAST_CHUNK
+from trickle.pace import NEAR
 from trickle.segment import Segment
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Reading:
         self._scheduled = False
         self._stuck = False
         self._pace = connection.server.pace(channel)
-        self._pace.readers += 1
+        self._pace.asked(outrun=channel.outrun(NEAR))
 
     def begin(self) -> None:
         self._segment.watch(self)
@@ -126,7 +127,6 @@ class Reading:
     def _leave(self) -> None:
         self._segment.unwatch(self)
         self._pace.left(stuck=self._stuck)
-        self._connection.server.unpaced(self._channel, self._pace)
 
     def _go_on(self) -> None:
         self._scheduled = False

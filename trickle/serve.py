@@ -49,7 +49,7 @@ class TrickleServer:
         base: The path all channels lie under; begins and ends with a slash.
         channels: The channels themselves.
         counters: What has happened.
-        paces: Of channels that have readers.
+        paces: Of channels that have readers, or a publisher that waits for one.
         strict_go: Behave as go-livepeer where it loses data; for comparison runs.
     """
 
@@ -203,13 +203,11 @@ class TrickleServer:
         """What the readers of a channel tell its publishers."""
         found = self.paces.get(channel)
         if found is None:
-            found = self.paces[channel] = Pace()
+            found = self.paces[channel] = Pace(lambda: self._forget_pace(channel))
         return found
 
-    def unpaced(self, channel: Channel, pace: Pace) -> None:
-        """A reader has gone; with the last one there is nothing left to tell."""
-        if not pace.readers and self.paces.get(channel) is pace:
-            del self.paces[channel]
+    def _forget_pace(self, channel: Channel) -> None:
+        self.paces.pop(channel, None)
 
     def find(self, name: str, *, mime_type: str = DEFAULT_MIME) -> Channel:
         """The channel of that name, made if this server makes them.

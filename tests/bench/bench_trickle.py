@@ -1,35 +1,46 @@
 """How fast bytes get from one publisher through a trickle server to many readers.
 
-    python tests/bench/bench_trickle.py [--seconds 2] [--readers 1,10,100] [--json FILE]
+    python -m tests.bench.bench_trickle [--seconds 2] [--readers 1,10,100] [--shapes 64] [--record]
 
-Each shape runs twice in the same minute on the same machine: against `python -m trickle`, and
-against a plain aiohttp server that does the same in the obvious way. Figures of two machines cannot
-be compared; the ratio of the two columns can. The load runs in this process, on uvloop, with the
-bare protocols below, and the servers in processes of their own.
+Each shape runs against `python -m trickle` and, in the same minute on the same machine, against
+go-livepeer's own server where TRICKLE_GO_SERVER names its executable: a program that serves the
+`trickle` package of go-livepeer with autocreate under /ai/trickle/ on a free port, and prints one
+line that ends with its URL. Without it the ratios of the last recorded run are shown, marked stale;
+`--record` keeps those of this one. Figures of two machines cannot be compared; ratios nearly can.
+
+The load is `tests.bench.load`: C where there is a compiler, else Python processes. It is told which
+in the title, and the cores it kept busy stand in the last column, so that one can see whether it
+was the bottleneck.
 """
 
 import argparse
-import asyncio
 import contextlib
+import http.client
 import json
+import os
+import platform
 import re
-import statistics
-import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import uvloop
-from aiohttp import web
 
-from trickle.http1 import END_OF_HEAD, LAST_CHUNK, ChunkedBody, parse_answer
+from tests.bench.load import Load, find_load
+from tests.bench.report import report
 
-STAMP = struct.Struct("<d")
+ROOT = Path(__file__).parents[2]
+RECORDED = Path(__file__).with_name("trickle_ratios.json")
+GO_SERVER = os.environ.get("TRICKLE_GO_SERVER")
+PATH = "/ai/trickle/bench"
 CHUNK_BYTES = 64 << 10
+
+# A server that has not said where it is after this long will not.
+READY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,312 +50,165 @@ class Shape:
     name: str
     chunk_bytes: int
     chunks: int
-    per_s: float | None
+    per_s: float
 
 
 SHAPES = [
     Shape("paced 30 x 20 kB/s", 20_000, 30, 30.0),
     Shape("64 KiB at 30/s", CHUNK_BYTES, 1, 30.0),
+    Shape("64 KiB unpaced", CHUNK_BYTES, 1, 0.0),
+    Shape("1 MiB unpaced", CHUNK_BYTES, 16, 0.0),
+    Shape("16 MiB unpaced", CHUNK_BYTES, 256, 0.0),
     Shape("500 B at 30/s", 500, 1, 30.0),
-    Shape("64 KiB unpaced", CHUNK_BYTES, 1, None),
-    Shape("1 MiB unpaced", CHUNK_BYTES, 16, None),
-    Shape("16 MiB unpaced", CHUNK_BYTES, 256, None),
 ]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Result:
-    server: str
-    shape: str
-    readers: int
+    """What one server did with one shape."""
+
     mb_per_s: float
     delivered: float
     p50_ms: float
     p99_ms: float
     cpu_s_per_gb: float
     rss_mb: float
+    load_cores: float
 
 
-class Reader(asyncio.Protocol):
-    """GETs one segment after another, and notes how old each chunk is when it comes."""
+class Meter:
+    """A server's processor time and the most memory it ever held, its children included."""
 
-    def __init__(self, path: str, chunk_bytes: int) -> None:
-        self.received = 0
-        self.last = 0.0
-        self.ages: list[float] = []
-        self._path = path
-        self._chunk_bytes = chunk_bytes
-        self._seq = 0
-        self._held = b""
-        self._body: ChunkedBody | None = None
-        self._at = 0
-        self._skip = 0
+    def __init__(self, pid: int) -> None:
+        self.rss_bytes = 0
+        self._process = psutil.Process(pid)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport
-        self._ask()
+    def __enter__(self) -> "Meter":
+        self._before = self._cpu_s()
+        self._thread.start()
+        return self
 
-    def _ask(self) -> None:
-        self._at = 0
-        line = f"GET {self._path}/{self._seq} HTTP/1.1\r\nHost: bench\r\n\r\n"
-        self._transport.write(line.encode())
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self.cpu_s = self._cpu_s() - self._before
 
-    def data_received(self, data: bytes) -> None:
-        while data:
-            if self._body is not None:
-                piece = self._body.feed(data)
-                self._count(piece)
-                data = self._body.rest
-                if self._body.done:
-                    self._body = None
-                    self._seq += 1
-                    self._ask()
-            elif self._skip:
-                data, self._skip = data[self._skip :], max(0, self._skip - len(data))
-                if not self._skip:
-                    self._ask()
-            else:
-                self._held += data
-                end = self._held.find(END_OF_HEAD)
-                if end < 0:
-                    return
-                head = parse_answer(self._held[: end + 4])
-                data, self._held = self._held[end + 4 :], b""
-                if head.status == 200 and b"transfer-encoding" in head.headers:
-                    self._body = ChunkedBody()
-                else:
-                    latest = int(head.headers.get(b"lp-trickle-latest", b"0"))
-                    self._seq = latest if head.status == 470 else self._seq + 1
-                    self._skip = int(head.headers.get(b"content-length", b"0"))
-                    if not self._skip:
-                        self._ask()
+    def _all(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
 
-    def _count(self, piece: bytes) -> None:
-        now = time.perf_counter()
-        first = -self._at % self._chunk_bytes
-        for at in range(first, len(piece) - STAMP.size, self._chunk_bytes):
-            self.ages.append(now - STAMP.unpack_from(piece, at)[0])
-        self._at += len(piece)
-        self.received += len(piece)
-        self.last = now
+    def _cpu_s(self) -> float:
+        return sum(t.user + t.system for t in (p.cpu_times() for p in self._all()))
 
-
-async def publish(port: int, path: str, shape: Shape, seconds: float) -> int:
-    """Publishes for so long. Returns the bytes sent."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    filler = b"x" * (shape.chunk_bytes - STAMP.size)
-    frame = b"%x\r\n" % shape.chunk_bytes
-    begun = due = time.perf_counter()
-    seq = sent = 0
-    while time.perf_counter() - begun < seconds:
-        head = f"POST {path}/{seq} HTTP/1.1\r\nHost: bench\r\nTransfer-Encoding: chunked\r\n\r\n"
-        pieces = [head.encode()]
-        for number in range(shape.chunks):
-            if shape.per_s is not None:
-                due += 1 / shape.per_s
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            pieces += [frame, STAMP.pack(time.perf_counter()), filler, b"\r\n"]
-            if number == shape.chunks - 1:
-                pieces.append(LAST_CHUNK)
-            writer.writelines(pieces)
-            pieces = []
-            sent += shape.chunk_bytes
-            await writer.drain()
-        answer = await reader.readuntil(END_OF_HEAD)
-        assert answer.startswith(b"HTTP/1.1 200"), answer
-        length = re.search(rb"[Cc]ontent-[Ll]ength: (\d+)", answer)
-        await reader.readexactly(int(length[1]) if length else 0)
-        seq += 1
-    writer.close()
-    await writer.wait_closed()
-    return sent
-
-
-async def measure(port: int, pid: int, shape: Shape, count: int, seconds: float) -> Result:
-    loop = asyncio.get_running_loop()
-    name = f"bench-{time.monotonic_ns()}"
-    path = f"/ai/trickle/{name}"
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: 0\r\n\r\n".encode())
-    await asyncio.sleep(0.05)
-    readers = []
-    for _ in range(count):
-        _, protocol = await loop.create_connection(
-            lambda: Reader(path, shape.chunk_bytes), "127.0.0.1", port
-        )
-        readers.append(protocol)
-    await asyncio.sleep(0.1)
-    process = psutil.Process(pid)
-    cpu, begun = process.cpu_times(), time.perf_counter()
-    sent = await publish(port, path, shape, seconds)
-    elapsed = time.perf_counter() - begun
-    # What is on the way may still come; a server that lost it will not send it.
-    received = -1
-    while received < sum(r.received for r in readers) < sent * count:
-        received = sum(r.received for r in readers)
-        await asyncio.sleep(0.3)
-    if shape.per_s is None:
-        elapsed = max(r.last for r in readers) - begun
-    spent = process.cpu_times()
-    received = sum(r.received for r in readers)
-    ages = sorted(age for r in readers for age in r.ages) or [0.0]
-    rss = process.memory_info().rss
-    for reader in readers:
-        reader._transport.abort()  # type: ignore[attr-defined]
-    writer.write(f"DELETE {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
-    await asyncio.sleep(0.05)
-    writer.close()
-    return Result(
-        server="",
-        shape=shape.name,
-        readers=count,
-        mb_per_s=received / elapsed / 1e6,
-        delivered=received / (sent * count),
-        p50_ms=statistics.median(ages) * 1e3,
-        p99_ms=ages[int(len(ages) * 0.99)] * 1e3,
-        cpu_s_per_gb=((spent.user + spent.system) - (cpu.user + cpu.system))
-        / max(received / 1e9, 1e-9),
-        rss_mb=rss / 1e6,
-    )
-
-
-# ---------------------------------------------------------------------- the server to compare with
-
-
-class Plain:
-    """Trickle as one would write it first with aiohttp: a handler per request, a condition each."""
-
-    def __init__(self) -> None:
-        self.segments: dict[tuple[str, int], tuple[list[bytes], list[bool], asyncio.Condition]] = {}
-        self.latest: dict[str, int] = {}
-
-    def _segment(self, name: str, seq: int) -> tuple[list[bytes], list[bool], asyncio.Condition]:
-        return self.segments.setdefault((name, seq), ([], [], asyncio.Condition()))
-
-    async def ignore(self, request: web.Request) -> web.Response:
-        return web.Response()
-
-    async def post(self, request: web.Request) -> web.Response:
-        name, seq = request.match_info["name"], int(request.match_info["seq"])
-        chunks, ended, changed = self._segment(name, seq)
-        async for data in request.content.iter_any():
-            self.latest[name] = seq + 1
-            chunks.append(data)
-            async with changed:
-                changed.notify_all()
-        ended.append(True)
-        async with changed:
-            changed.notify_all()
-        self.segments.pop((name, seq - 5), None)
-        return web.Response()
-
-    async def get(self, request: web.Request) -> web.StreamResponse:
-        name, seq = request.match_info["name"], int(request.match_info["seq"])
-        latest = self.latest.get(name, 0)
-        if (name, seq) not in self.segments and seq != latest:
-            return web.Response(status=470, headers={"Lp-Trickle-Latest": str(latest)})
-        chunks, ended, changed = self._segment(name, seq)
-        at, response = 0, web.StreamResponse(headers={"Lp-Trickle-Seq": str(seq)})
-        response.enable_chunked_encoding()
-        while True:
-            async with changed:
-                while len(chunks) <= at and not ended:
-                    await changed.wait()
-            if not response.prepared:
-                await response.prepare(request)
-            while at < len(chunks):
-                await response.write(chunks[at])
-                at += 1
-            if ended:
-                await response.write_eof()
-                return response
-
-
-async def serve_plain() -> None:
-    plain = Plain()
-    app = web.Application()
-    app.add_routes(
-        [
-            web.post("/ai/trickle/{name}", plain.ignore),
-            web.delete("/ai/trickle/{name}", plain.ignore),
-            web.post("/ai/trickle/{name}/{seq}", plain.post),
-            web.get("/ai/trickle/{name}/{seq}", plain.get),
-        ]
-    )
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    print(f"http://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
-    await asyncio.Event().wait()
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.1):
+            rss = sum(process.memory_info().rss for process in self._all())
+            self.rss_bytes = max(self.rss_bytes, rss)
 
 
 @contextlib.contextmanager
 def started(command: list[str]) -> Iterator[tuple[int, int]]:
     """A server process, its port and its process number."""
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    watchdog = threading.Timer(READY_S, process.kill)
+    watchdog.start()
     try:
         assert process.stdout is not None
         said = re.search(r":(\d+)/", process.stdout.readline())
-        assert said is not None, "the server did not start"
+        assert said is not None, f"{command[0]} did not start"
+        watchdog.cancel()
         yield int(said[1]), process.pid
     finally:
+        watchdog.cancel()
         process.terminate()
         process.wait(5)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
-def table(results: list[Result]) -> str:
-    columns = "{:<20} {:>7} {:<8} {:>9} {:>7} {:>9} {:>9} {:>8} {:>7} {:>7}"
-    lines = [
-        columns.format(
-            *("shape", "readers", "server", "MB/s", "share", "p50 ms", "p99 ms"),
-            *("CPU s/GB", "RSS MB", "ratio"),
-        )
-    ]
-    for ours, other in zip(results[::2], results[1::2], strict=True):
-        for result in (ours, other):
-            ratio = f"{ours.mb_per_s / other.mb_per_s:.2f}x" if result is ours else ""
-            lines.append(
-                columns.format(
-                    *(result.shape, result.readers, result.server, f"{result.mb_per_s:.1f}"),
-                    *(f"{result.delivered:.1%}", f"{result.p50_ms:.2f}", f"{result.p99_ms:.2f}"),
-                    *(f"{result.cpu_s_per_gb:.2f}", f"{result.rss_mb:.0f}", ratio),
-                )
+def measure(command: list[str], load: Load, shape: Shape, readers: int, seconds: float) -> Result:
+    with started(command) as (port, pid):
+        create(port)
+        with Meter(pid) as meter:
+            said = load.run(
+                *(port, PATH, shape.chunk_bytes, shape.chunks, shape.per_s, readers, seconds)
             )
-    return "\n".join(lines)
+    assert not said["bad_stamps"], f"{said['bad_stamps']} chunks were not what was sent"
+    assert not said["publish_errors"], f"{said['publish_errors']} segments were refused"
+    received, elapsed_s = said["received"], said["elapsed_s"]
+    return Result(
+        mb_per_s=received / elapsed_s / 1e6,
+        delivered=received / (said["sent"] * readers),
+        p50_ms=said["p50_ms"],
+        p99_ms=said["p99_ms"],
+        cpu_s_per_gb=meter.cpu_s / max(received / 1e9, 1e-9),
+        rss_mb=meter.rss_bytes / 1e6,
+        load_cores=said["load_cpu_s"] / elapsed_s,
+    )
+
+
+def create(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_S)
+    with contextlib.closing(connection):
+        connection.request("POST", PATH, headers={"Expect-Content": "video/MP2T"})
+        assert connection.getresponse().status == 200
+
+
+def row(shape: Shape, readers: int, server: str, result: Result, ratio: str) -> dict[str, object]:
+    return {
+        "shape": shape.name,
+        "readers": readers,
+        "server": server,
+        "MB/s": result.mb_per_s,
+        "share": f"{result.delivered:.2%}",
+        "p50 ms": result.p50_ms,
+        "p99 ms": result.p99_ms,
+        "CPU s/GB": result.cpu_s_per_gb,
+        "RSS MB": round(result.rss_mb),
+        "vs Go": ratio,
+        "load": result.load_cores,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--readers", default="1,10,100")
     parser.add_argument("--shapes", default="", help="only those whose name contains this")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--record", action="store_true", help="keep the ratios of this run")
     given = parser.parse_args()
-    if given.plain:
-        uvloop.run(serve_plain())
-        return
-    results: list[Result] = []
-    servers = {
-        "trickle": [sys.executable, "-m", "trickle", "--port", "0", "--autocreate"],
-        "aiohttp": [sys.executable, __file__, "--plain"],
-    }
+    if given.record and not GO_SERVER:
+        parser.error("--record needs TRICKLE_GO_SERVER")
+    load = find_load()
+    recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {"ratios": {}}
+    ours = [sys.executable, "-m", "trickle", "--port", "0", "--autocreate"]
+    rows: list[dict[str, object]] = []
     for shape in SHAPES:
         if given.shapes not in shape.name:
             continue
-        for count in map(int, given.readers.split(",")):
-            for name, command in servers.items():
-                print(f"  {shape.name}, {count} readers, {name} ...   ", end="\r", file=sys.stderr)
-                with started(command) as (port, pid):
-                    result = uvloop.run(measure(port, pid, shape, count, given.seconds))
-                result.server = name
-                results.append(result)
-    print(table(results))
-    if given.json:
-        given.json.write_text(json.dumps([asdict(r) for r in results], indent=2))
+        for readers in map(int, given.readers.split(",")):
+            key = f"{shape.name} x {readers}"
+            print(f"  {key} ...".ljust(40), end="\r", file=sys.stderr, flush=True)
+            mine = measure(ours, load, shape, readers, given.seconds)
+            if GO_SERVER:
+                go = measure([GO_SERVER], load, shape, readers, given.seconds)
+                ratio = mine.mb_per_s / go.mb_per_s
+                recorded["ratios"][key] = round(ratio, 3)
+                rows.append(row(shape, readers, "trickle", mine, f"{ratio:.2f}"))
+                rows.append(row(shape, readers, "go", go, ""))
+            else:
+                then = recorded["ratios"].get(key)
+                stale = f"{then:.2f} stale" if then else "-"
+                rows.append(row(shape, readers, "trickle", mine, stale))
+    title = f"trickle, one publisher; load by {load.name}, {os.cpu_count()} cores"
+    if not GO_SERVER and recorded["ratios"]:
+        title += f"; ratios of {recorded['at']} on {recorded['machine']}"
+    report("trickle", title, rows)
+    if given.record:
+        recorded["at"] = time.strftime("%Y-%m-%d", time.gmtime())
+        recorded["machine"] = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+        RECORDED.write_text(json.dumps(recorded, indent=2) + "\n")
 
 
 if __name__ == "__main__":

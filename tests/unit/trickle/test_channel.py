@@ -271,3 +271,41 @@ def test_activity_is_bytes_as_well_as_beginnings(channel: Channel) -> None:
     writing = begin(channel, b"a", now=5.0)
     channel.write(writing, b"b", now=50.0)
     assert channel.active_at == 50.0
+
+
+def test_channel_is_outrun_when_its_first_reader_is_a_share_of_the_ring_behind(
+    channel: Channel,
+) -> None:
+    publish(channel, b"a")
+    channel.open_read(1, now=0.0)
+    publish(channel, b"b", b"c", b"d")
+    assert (channel.outrun(1 / 8), channel.outrun(1 / 2)) == (True, False)
+    channel.open_read(3, now=0.0)
+    assert not channel.outrun(1 / 8)
+
+
+def test_channel_is_outrun_by_bytes_before_it_is_by_segments(channel: Channel) -> None:
+    channel.open_read(0, now=0.0)
+    publish(channel, *[bytes(20)] * 4)
+    assert (channel.outrun(1 / 2), channel.outrun(7 / 8)) == (True, False)
+
+
+def test_reader_who_asks_for_what_does_not_exist_has_asked_for_nothing(channel: Channel) -> None:
+    with pytest.raises(SegmentNotReady):
+        channel.open_read(100, now=0.0)
+    assert channel.asked_for == 0
+
+
+def test_publisher_that_starts_over_is_not_ahead_of_its_readers(channel: Channel) -> None:
+    publish(channel, *[b"x"] * 6)
+    channel.open_read(NEXT, now=0.0)
+    channel.write(channel.open_write(0, now=0.0, reset=True), b"y", now=0.0, end=True)
+    publish(channel, *[b"z"] * 3)
+    assert channel.outrun(1 / 8)
+
+
+def test_ring_is_no_longer_when_readers_come_first(channel: Channel) -> None:
+    for _ in range(30):
+        channel.open_read(NEXT, now=0.0)
+        publish(channel, b"x")
+    assert len(channel.segments) == WINDOW.max_segments

@@ -72,3 +72,44 @@ async def test_publisher_that_leaves_while_it_waits_is_forgotten() -> None:
     pace.gone(publisher)
     pace.moved()
     assert publisher.heard == [True, False, True]
+
+
+async def test_publisher_far_ahead_waits_until_a_reader_has_caught_up() -> None:
+    pace, publisher = readers(1), Publisher()
+    pace.ran_ahead(publisher)
+    pace.asked(outrun=True)
+    assert publisher.heard == [True, False]
+    pace.asked(outrun=False)
+    assert publisher.heard == [True, False, True]
+
+
+async def test_publisher_far_ahead_waits_briefly_for_a_reader_that_does_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace_module, "ON_ITS_WAY_S", 0.0)
+    pace, publisher = readers(1), Publisher()
+    pace.ran_ahead(publisher)
+    await until(lambda: publisher.heard[-1], within_s=5)
+
+
+async def test_publisher_far_ahead_of_full_sockets_waits_for_both() -> None:
+    pace, publisher = readers(1), Publisher()
+    pace.stopped()
+    pace.wrote(publisher)
+    pace.ran_ahead(publisher)
+    pace.moved()
+    assert not publisher.heard[-1]
+    pace.asked(outrun=False)
+    assert publisher.heard[-1]
+
+
+async def test_pace_is_forgotten_with_the_last_reader_and_the_last_publisher_that_waits() -> None:
+    forgotten: list[bool] = []
+    pace, publisher = Pace(lambda: forgotten.append(True)), Publisher()
+    pace.asked(outrun=False)
+    pace.ran_ahead(publisher)
+    pace.left(stuck=False)
+    assert not forgotten
+    pace.asked(outrun=False)
+    pace.left(stuck=False)
+    assert forgotten == [True]

@@ -1,0 +1,1 @@
+"""Nonsense thrown at what faces the network. `make fuzz` runs it for longer than the tests do."""
