@@ -9,9 +9,9 @@ import asyncio
 import ssl as ssl_module
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from trickle.errors import ConnectionFailed
 from trickle.http1 import (
@@ -47,6 +47,7 @@ class Address:
         host: To connect to, and port.
         path: Of the channel, without a slash at its end.
         authority: As the Host header says it.
+        token: That stood in the URL's query, where servers read it too; we send it as a header.
         tls: None for plain HTTP.
     """
 
@@ -55,6 +56,7 @@ class Address:
     path: str
     authority: str
     tls: ssl_module.SSLContext | None
+    token: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, url: str, ssl: ssl_module.SSLContext | None) -> "Address":
@@ -75,6 +77,7 @@ class Address:
             path=quote(parts.path.rstrip("/"), safe="/%-._~!$&'()*+,;=:@"),
             authority=parts.netloc.rpartition("@")[2],
             tls=tls,
+            token=next((v for k, v in parse_qsl(parts.query) if k == "token"), None),
         )
 
     @property
@@ -87,10 +90,12 @@ class Answer:
 
     Attributes:
         head: Status and headers.
+        trailers: What came behind the body, once it has ended.
     """
 
     def __init__(self, head: AnswerHead, connection: "ClientConnection") -> None:
         self.head = head
+        self.trailers: list[bytes] = []
         self._connection: ClientConnection | None = connection
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
@@ -353,6 +358,8 @@ class ClientConnection(asyncio.Protocol):
         answer, self._answer = self._answer, None
         assert answer is not None
         self.served += 1
+        if isinstance(self._body, ChunkedBody):
+            answer.trailers = self._body.trailers
         self.want_more()
         if self._keep:
             self._release_if_idle()
@@ -382,10 +389,22 @@ class ClientConnection(asyncio.Protocol):
 
 
 class Client:
-    """The connections of one publisher or one subscriber to its channel."""
+    """The connections of one publisher or one subscriber to its channel.
 
-    def __init__(self, url: str, ssl: ssl_module.SSLContext | None = None) -> None:
+    Attributes:
+        address: Of the channel.
+        headers: That every request carries.
+    """
+
+    def __init__(
+        self, url: str, ssl: ssl_module.SSLContext | None = None, *, token: str | None = None
+    ) -> None:
         self.address = Address.of(url, ssl)
+        self.headers: dict[str, str] = {}
+        if token := token or self.address.token:
+            if not token.isascii() or not token.isprintable():
+                raise ValueError("a token is made of printable ASCII characters")
+            self.headers["Authorization"] = f"Bearer {token}"
         self._spare: list[ClientConnection] = []
         self._all: set[ClientConnection] = set()
 
@@ -426,7 +445,7 @@ class Client:
             connection = await self.connect()
             reused = connection.served > 0
             try:
-                answer = await connection.request(method, path, {})
+                answer = await connection.request(method, path, self.headers)
                 while await answer.chunk():
                     pass
             except ConnectionFailed:

@@ -159,9 +159,13 @@ class Body:
 
 
 class ChunkedBody:
-    """A body in chunks. The same face as `Body`."""
+    """A body in chunks. The same face as `Body`.
 
-    __slots__ = ("_held", "_in_trailer", "_left", "_trailer_bytes", "done", "rest")
+    Attributes:
+        trailers: The lines behind the last chunk, as they came.
+    """
+
+    __slots__ = ("_held", "_in_trailer", "_left", "_trailer_bytes", "done", "rest", "trailers")
 
     length: Final = None
 
@@ -172,6 +176,7 @@ class ChunkedBody:
         self._held = b""
         self._in_trailer = False
         self._trailer_bytes = 0
+        self.trailers: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
         """Returns the bytes of the body in `data`, without the chunks' frames.
@@ -216,6 +221,7 @@ class ChunkedBody:
                     if not line:
                         self.done, self.rest = True, data[at:]
                         break
+                    self.trailers.append(line)
                 else:
                     size = _chunk_size(line)
                     self._in_trailer = size == 0

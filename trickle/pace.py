@@ -7,6 +7,7 @@ the blink that its fastest reader needs costs nobody anything, and makes bulk tr
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 # A live publisher must not notice. After this the ring drops what it must, until a reader moves.
@@ -19,18 +20,41 @@ class Held(Protocol):
     def listen(self, on: bool) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader is.
+
+    Attributes:
+        kind: What it reads: one `segment`, or a long response of some kind.
+        seq: Of its segment.
+        offset_bytes: What it has got of that.
+        stuck: Its socket takes no more at the moment.
+    """
+
+    kind: str
+    seq: int
+    offset_bytes: int
+    stuck: bool
+
+
+class Reader(Protocol):
+    """Whoever reads a channel over a connection."""
+
+    def place(self) -> Place: ...
+
+
 class Pace:
     """The readers of one channel, as far as its publishers have to care.
 
     Attributes:
-        readers: How many GETs there are.
+        readers: All of them.
         stuck: How many of their sockets take no more at the moment.
     """
 
     __slots__ = ("_held", "_spent", "_timer", "readers", "stuck")
 
     def __init__(self) -> None:
-        self.readers = 0
+        self.readers: set[Reader] = set()
         self.stuck = 0
         self._spent = False
         self._held: set[Held] = set()
@@ -46,16 +70,16 @@ class Pace:
         self._spent = False
         self._release()
 
-    def left(self, *, stuck: bool) -> None:
+    def left(self, reader: Reader, *, stuck: bool) -> None:
         """A reader is done, or gone."""
-        self.readers -= 1
+        self.readers.discard(reader)
         self.stuck -= stuck
         self._spent = False
         self._release()
 
     def wrote(self, publisher: Held) -> None:
         """A publisher has written, and waits if nobody can follow."""
-        if self.stuck < self.readers or not self.readers or self._spent:
+        if self.stuck < len(self.readers) or not self.readers or self._spent:
             return
         self._held.add(publisher)
         publisher.listen(False)

@@ -22,6 +22,7 @@ class Posting:
     __slots__ = (
         "_channel",
         "_connection",
+        "_ended",
         "_expected",
         "_keep",
         "_may_continue",
@@ -45,6 +46,8 @@ class Posting:
         self._keep = keep
         self._may_continue = may_continue
         self._expected = expected
+        # All of the body is here, and only the answer is held back.
+        self._ended = False
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -84,16 +87,22 @@ class Posting:
             return
         server.watch_timers(self._channel)
         pace = server.paces.get(self._channel)
-        if pace is not None:
+        if pace is not None and self._channel.ledger is None:
             if end:
                 pace.gone(connection)
             else:
                 pace.wrote(connection)
-        if end:
-            counters.segments_in += 1
-            lines = answers.seq(writing.segment.seq)
-            connection.send([answers.whole(200, b"", lines=lines, keep=self._keep, to_head=False)])
-            connection.done(keep=self._keep)
+        if self._channel.ledger is not None and server.credit(self._channel).refuses(self):
+            self._ended = end
+            connection.listen(False)
+        elif end:
+            self._answer()
+
+    def released(self) -> None:
+        """Registered readers have come near enough again."""
+        self._connection.listen(True)
+        if self._ended:
+            self._answer()
 
     def changed(self) -> None:
         """Heard only before the first byte: the segment was ended without us."""
@@ -110,6 +119,8 @@ class Posting:
         """The publisher is gone in the middle."""
         self._stop_waiting()
         self._unpace()
+        if self._ended:
+            return
         if self._writing.begun:
             self._connection.server.counters.aborts += 1
         self._channel.abandon(self._writing, now=self._connection.now())
@@ -129,18 +140,29 @@ class Posting:
             connection.server.counters.dropped_posts += 1
             if not connection.server.strict_go:
                 lines += _DROPPED
-        connection.send([answers.whole(200, b"", lines=lines, keep=False, to_head=False)])
+        connection.answer(answers.whole(200, b"", lines=lines, keep=False, to_head=False))
         connection.done(keep=False)
 
+    def _answer(self) -> None:
+        """200: all of it has come."""
+        connection = self._connection
+        connection.server.counters.segments_in += 1
+        lines = answers.seq(self._writing.segment.seq) + connection.origin_lines
+        connection.send([answers.whole(200, b"", lines=lines, keep=self._keep, to_head=False)])
+        connection.done(keep=self._keep)
+
     def _unpace(self) -> None:
-        pace = self._connection.server.paces.get(self._channel)
+        server = self._connection.server
+        if self._channel.ledger is not None:
+            server.credit(self._channel).gone(self)
+        pace = server.paces.get(self._channel)
         if pace is not None:
             pace.gone(self._connection)
 
     def _fail(self, answer: bytes) -> None:
         self._unpace()
         self._channel.finish(self._writing, now=self._connection.now())
-        self._connection.send([answer])
+        self._connection.answer(answer)
         self._connection.done(keep=False)
 
     def _stop_waiting(self) -> None:

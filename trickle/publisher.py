@@ -19,6 +19,7 @@ from trickle.errors import (
     ChannelClosed,
     ChannelNotFound,
     ConnectionFailed,
+    NotAllowed,
     TrickleError,
     UnexpectedAnswer,
 )
@@ -72,6 +73,7 @@ class SegmentWriter:
         Raises:
             ChannelNotFound: The channel does not exist.
             ChannelClosed: The channel was closed.
+            NotAllowed: It wants another token.
             ConnectionFailed: The server is out of reach.
         """
         if data and not self._over:
@@ -117,7 +119,7 @@ class SegmentWriter:
     async def _open(self) -> None:
         """Puts the request on the wire."""
         publisher = self._publisher
-        lines = {"Content-Type": publisher.mime_type}
+        lines = {"Content-Type": publisher.mime_type, **publisher.client.headers}
         if self._reset:
             lines[headers.RESET] = "1"
         path = f"{publisher.client.address.path}/{self.seq}"
@@ -179,6 +181,8 @@ class SegmentWriter:
         self._over = True
         if verdict is Verdict.GONE:
             raise ChannelNotFound(publisher.name)
+        if verdict is Verdict.REFUSED:
+            raise NotAllowed(publisher.name)
         if verdict is Verdict.ENDED:
             raise ChannelClosed(publisher.name)
         publisher.dropped += 1
@@ -231,8 +235,17 @@ class TricklePublisher:
         *,
         mime_type: str = "video/MP2T",
         ssl: ssl_module.SSLContext | None = None,
+        token: str | None = None,
     ) -> None:
-        self.client = Client(url, ssl)
+        """Connects to nothing yet.
+
+        Args:
+            url: Of the channel.
+            mime_type: Of its segments.
+            ssl: For https; verification is on by default.
+            token: That gives the right to publish, where the server asks for one.
+        """
+        self.client = Client(url, ssl, token=token)
         self.name = self.client.address.name
         self.mime_type = mime_type
         self.dropped = 0
@@ -261,6 +274,7 @@ class TricklePublisher:
         Raises:
             ChannelNotFound: The channel does not exist, as a segment before may have learnt.
             ChannelClosed: The channel was closed.
+            NotAllowed: It wants another token.
             ConnectionFailed: The server is out of reach.
         """
         async with self._turn:
@@ -332,6 +346,8 @@ class TricklePublisher:
                 continue
             if answer.head.header(headers.CLOSED) is not None:
                 raise ChannelClosed(self.name)
+            if answer.head.status == 401:
+                raise NotAllowed(self.name)
             if answer.head.status == 404:
                 # A server that makes channels on demand has none yet; the POST will tell.
                 return 0
@@ -374,6 +390,8 @@ class TricklePublisher:
                 raise ChannelNotFound(self.name)
             case Verdict.ENDED:
                 raise ChannelClosed(self.name)
+            case Verdict.REFUSED:
+                raise NotAllowed(self.name)
             case Verdict.PUBLISHED:
                 pass
             case Verdict.DROPPED | Verdict.BROKEN | Verdict.RETRY:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.waiting import until
 from trickle import pace as pace_module
-from trickle.pace import Pace
+from trickle.pace import Pace, Place
 
 
 class Publisher:
@@ -17,9 +17,14 @@ class Publisher:
         self.heard.append(on)
 
 
+class Reader:
+    def place(self) -> Place:
+        return Place("segment", 0, 0, stuck=False)
+
+
 def readers(count: int) -> Pace:
     pace = Pace()
-    pace.readers = count
+    pace.readers = {Reader() for _ in range(count)}
     return pace
 
 
@@ -49,8 +54,8 @@ async def test_last_stuck_reader_that_leaves_lets_it_go_on() -> None:
     pace, publisher = readers(1), Publisher()
     pace.stopped()
     pace.wrote(publisher)
-    pace.left(stuck=True)
-    assert (publisher.heard, pace.readers, pace.stuck) == ([True, False, True], 0, 0)
+    pace.left(next(iter(pace.readers)), stuck=True)
+    assert (publisher.heard, pace.readers, pace.stuck) == ([True, False, True], set(), 0)
 
 
 async def test_dead_reader_is_waited_for_once_and_briefly(
