@@ -23,6 +23,14 @@ MAX_READER_NAME: Final = 64
 
 _MAX_PARAMETERS: Final = 16
 
+# What readers want that say nothing about it, which is nearly all of them: made once.
+_USUAL: Final = {
+    (keep, chunked, to_head): Wish(keep=keep, chunked=chunked, to_head=to_head)
+    for keep in (False, True)
+    for chunked in (False, True)
+    for to_head in (False, True)
+}
+
 
 class Request:
     """One request.
@@ -110,9 +118,9 @@ class Request:
         Raises:
             BadParameter: It does not say so in a way that can be understood.
         """
-        chunked = self.head.http_1_1
-        if strict_go:
-            return Wish(keep=self.keep, chunked=chunked, to_head=self.to_head)
+        chunked, lines = self.head.http_1_1, self.head.headers
+        if strict_go or not (self._query or b"te" in lines or b"lp-trickle-reader" in lines):
+            return _USUAL[self.keep, chunked, self.to_head]
         offset = self.number("offset", most=1 << 62) if self._query else None
         return Wish(
             keep=self.keep,
