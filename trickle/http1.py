@@ -3,7 +3,7 @@
 One request head is found, then parsed strictly by llhttp; its body is cut here, because only so is
 it known where the next message begins (a connection may change hands there), and because a piece
 of a big chunk can then be passed on without a copy. `trickle.connection` reads requests with this,
-`trickle.client` reads answers.
+`trickle.asking` reads answers.
 """
 
 from dataclasses import dataclass

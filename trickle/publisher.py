@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from trickle import headers
-from trickle.client import Answer, Client, ClientConnection
+from trickle.asking import Answer, ClientConnection
+from trickle.client import Client
 from trickle.cursors import Backoff, PublisherCursor, Verdict, judge_post
 from trickle.errors import (
     ChannelClosed,

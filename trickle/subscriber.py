@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from trickle import headers
+from trickle.asking import Answer, ClientConnection
 from trickle.channel import CURRENT
-from trickle.client import Answer, Client, ClientConnection
+from trickle.client import Client
 from trickle.cursors import Backoff, Deliver, End, SubscriberCursor
 from trickle.errors import (
     ChannelNotFound,
