@@ -127,6 +127,10 @@ class Connection(asyncio.Protocol):
         """Sends an answer that is complete at once."""
         self.send([answers.with_lines(answer, self.origin_lines)])
 
+    def wait_to_answer(self) -> None:
+        """A body is complete, its answer is not due yet: what comes now waits for it."""
+        self._state = State.ANSWERING
+
     def talk(self) -> None:
         """From here on the client's bytes are for the present exchange, as they come."""
         self._state = State.TALKING

@@ -94,7 +94,10 @@ class Posting:
                 pace.wrote(connection)
         if self._channel.ledger is not None and server.credit(self._channel).refuses(self):
             self._ended = end
-            connection.listen(False)
+            if end:
+                connection.wait_to_answer()
+            else:
+                connection.listen(False)
         elif end:
             self._answer()
 

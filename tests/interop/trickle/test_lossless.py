@@ -75,6 +75,18 @@ def _nobody_waits(server: TrickleServer) -> bool:
     return all(not credit._waiting for credit in server._credits.values())
 
 
+async def test_request_behind_one_that_waits_is_taken_up_after_it(careful: Serving) -> None:
+    await register(careful)
+    for seq in range(2):
+        await careful.publish(seq, b"a")
+    wire = await careful.connect()
+    wire.request("POST ch/2", body=b"a")
+    wire.request("GET ch/next")
+    assert await wire.is_silent()
+    assert (await wire.reply())["lp-trickle-seq"] == "2"
+    assert (await wire.reply()).body == b"3"
+
+
 async def test_publisher_that_waits_is_released_when_the_channel_ends(careful: Serving) -> None:
     await register(careful)
     for seq in range(2):
