@@ -3,6 +3,7 @@
 python -m trickle --port 8935 --autocreate
 python -m trickle pub http://127.0.0.1:8935/ai/trickle/demo < file
 python -m trickle sub http://127.0.0.1:8935/ai/trickle/demo > file
+python -m trickle sign subscribe demo --secret-file secret
 """
 
 import argparse
@@ -10,9 +11,12 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Final
 
+from trickle.access import OPEN, Access, Right, sign
 from trickle.channel import CURRENT
 from trickle.errors import TrickleError
 from trickle.publisher import TricklePublisher
@@ -29,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     work = {"pub": _pub, "sub": _sub}.get(arguments[0] if arguments else "", _serve)
     try:
+        if arguments[:1] == ["sign"]:
+            _sign(arguments)
+            return 0
         _run(work(arguments))
     except (TrickleError, OSError, ValueError) as error:
         sys.stderr.write(f"trickle: {error}\n")
@@ -59,12 +66,24 @@ async def _serve(arguments: list[str]) -> None:
     parser.add_argument("--changefeed", action="store_true", help="announce on _changes")
     parser.add_argument("--idle-s", type=float, default=300.0, help="close channels idle so long")
     parser.add_argument("--strict-go", action="store_true", help="go-livepeer's losses included")
+    parser.add_argument("--lossless", type=int, metavar="N", help="readers may be N behind")
+    parser.add_argument("--origin", action="append", default=[], help="web pages from there may")
+    parser.add_argument("--list", action="store_true", help="name the channels in the status")
+    parser.add_argument(
+        "--secret-file", type=Path, help="ask for tokens that were signed with its content"
+    )
+    parser.add_argument("--operator-token-file", type=Path, help="this token opens everything")
     given = parser.parse_args(arguments)
     server = TrickleServer(
         given.base,
         autocreate=given.autocreate,
         changefeed=given.changefeed,
         strict_go=given.strict_go,
+        access=_access(given),
+        origins=given.origin,
+        listing=given.list,
+        metrics=True,
+        lossless=given.lossless,
         limits=Limits(idle_s=given.idle_s, unused_s=given.idle_s, sweep_s=min(15.0, given.idle_s)),
     )
     loop = asyncio.get_running_loop()
@@ -80,6 +99,33 @@ async def _serve(arguments: list[str]) -> None:
         await stopped.wait()
         running.cancel()
         await asyncio.wait([running])
+
+
+def _access(given: argparse.Namespace) -> Access:
+    """Secrets come from files: what stands on a command line, everybody on the machine can read."""
+    secret = None if given.secret_file is None else given.secret_file.read_bytes().strip()
+    operator = None
+    if given.operator_token_file is not None:
+        operator = given.operator_token_file.read_text().strip()
+    if secret == b"" or operator == "":
+        raise ValueError("a secret that is empty keeps nothing secret")
+    if secret is None and operator is None:
+        return OPEN
+    return Access(secret=secret, operator=operator)
+
+
+def _sign(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m trickle sign", description="Make a token for one right on one channel."
+    )
+    parser.add_argument("right", choices=[Right.PUBLISH.value, Right.SUBSCRIBE.value])
+    parser.add_argument("channel")
+    parser.add_argument("--secret-file", type=Path, required=True)
+    parser.add_argument("--valid-s", type=int, default=3600)
+    given = parser.parse_args(arguments[1:])
+    secret = given.secret_file.read_bytes().strip()
+    until = int(time.time()) + given.valid_s
+    sys.stdout.write(sign(secret, Right(given.right), given.channel, expires_at_s=until) + "\n")
 
 
 async def _pub(arguments: list[str]) -> None:
@@ -133,7 +179,7 @@ async def _sub(arguments: list[str]) -> None:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", help="of the channel")
+    parser.add_argument("url", help="of the channel; ?token= where the server asks for one")
 
 
 async def _standard_input() -> asyncio.StreamReader:

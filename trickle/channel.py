@@ -11,7 +11,9 @@ written and CURRENT the one before it.
 import math
 from typing import Final
 
+from trickle.access import Keys
 from trickle.errors import BadIndex, ChannelClosed, SegmentGone, SegmentNotReady, SegmentTooLarge
+from trickle.ledger import Ledger
 from trickle.segment import Segment
 from trickle.window import Budget, Window
 
@@ -61,6 +63,11 @@ class Channel:
         asked_at: When that was.
         closed: The channel has ended.
         size: Bytes held.
+        bytes_in: That ever came.
+        bytes_out: That ever went to readers, as the shells count them.
+        keys: The tokens it asks for.
+        final: What the ring held when the channel ended, for readers who are still at it.
+        ledger: What its registered readers are still owed; only where nothing may be lost.
     """
 
     __slots__ = (
@@ -74,7 +81,12 @@ class Channel:
         "active_at",
         "asked_at",
         "asked_for",
+        "bytes_in",
+        "bytes_out",
         "closed",
+        "final",
+        "keys",
+        "ledger",
         "mime_type",
         "name",
         "next_seq",
@@ -90,6 +102,8 @@ class Channel:
         window: Window | None = None,
         budget: Budget | None = None,
         strict_go: bool = False,
+        keys: Keys | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.name = name
         self.mime_type = mime_type
@@ -99,6 +113,11 @@ class Channel:
         self.asked_at = -math.inf
         self.closed = False
         self.size = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.final: tuple[Segment, ...] = ()
+        self.keys = keys
+        self.ledger = ledger
         self._window = window or Window()
         self._budget = budget
         self._strict = strict_go
@@ -206,6 +225,7 @@ class Channel:
             writing._begun = True  # noqa: SLF001 - one idea in two classes
             self._advance(writing, now)
         self.active_at = now
+        self.bytes_in += len(data)
         room = self._window.max_segment_bytes - segment.size
         if len(data) > room:
             if self._segments.get(segment.seq) is segment:
@@ -296,6 +316,14 @@ class Channel:
             return max(self.next_seq - 1, 0)
         return seq
 
+    def holds_publishers(self) -> bool:
+        """Whether registered readers are so far behind that nothing more should come for now."""
+        ledger = self.ledger
+        if ledger is None or ledger.floor is None:
+            return False
+        owed = self.next_seq - ledger.floor
+        return owed > ledger.window or (owed > 1 and self.size > self._window.max_bytes // 2)
+
     # ------------------------------------------------------------------ ends
 
     def end_segment(self, seq: int, *, now: float) -> None:
@@ -311,6 +339,8 @@ class Channel:
 
     def close(self, *, now: float) -> None:
         """Ends the channel and every segment in it. Ending twice is harmless."""
+        if not self.closed:
+            self.final = self.segments
         self.closed = True
         self._doubts.clear()
         for segment in self.segments:
@@ -348,7 +378,7 @@ class Channel:
     def _advance(self, writing: Writing, now: float) -> None:
         """A segment has begun."""
         seq, head = writing.segment.seq, self.next_seq
-        self.active_at = now
+        self.active_at = writing.segment.began_at = now
         if self._strict:
             self.next_seq = seq + 1
         elif seq >= head:
@@ -362,6 +392,8 @@ class Channel:
             self.next_seq = seq + 1
             self.asked_for = min(self.asked_for, seq)
             self._forget_after(seq, now)
+            if self.ledger is not None:
+                self.ledger.rewound(seq)
         if not self.closed:
             self._doubt_before(seq, now)
 
@@ -391,9 +423,10 @@ class Channel:
         while len(self._segments) > 1:
             oldest = next(iter(self._segments.values()))
             count = len(self._segments)
-            spare = count > window.min_segments and oldest.ended
+            owed = self.ledger is not None and self.ledger.owes(oldest.seq)
+            spare = count > window.min_segments and oldest.ended and not owed
             if not (
-                count > window.max_segments
+                (count > window.max_segments and not owed)
                 or self.size > window.max_bytes
                 or (spare and self.size > window.spare_bytes)
                 or (spare and oldest.ended_at < now - window.max_age_s)

@@ -53,6 +53,12 @@ class Exchange(Protocol):
     def resume(self) -> None: ...
 
 
+class Talk(Exchange, Protocol):
+    """An exchange in which the client goes on talking."""
+
+    def received(self, data: bytes) -> None: ...
+
+
 class State(Enum):
     """What the next bytes from the client are."""
 
@@ -61,6 +67,7 @@ class State(Enum):
     SKIPPING = auto()  # a body that nobody takes
     ANSWERING = auto()  # early: they wait for the present answer's end
     GUEST = auto()  # for whoever shares the port
+    TALKING = auto()  # for the present exchange, which speaks no HTTP any more
     LINGERING = auto()  # thrown away
 
 
@@ -72,6 +79,8 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.server = server
         self.paused = False
+        # What the answer to the present request says about the page that made it.
+        self.origin_lines = b""
         self.exchange: Exchange | None = None
         self.idle_since: float | None = None
         self._state = State.BETWEEN
@@ -96,21 +105,38 @@ class Connection(asyncio.Protocol):
     def soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
 
-    def send(self, pieces: Sequence[bytes]) -> None:
-        """Puts bytes on the wire in this turn of the loop."""
+    def send(self, pieces: Sequence[bytes]) -> int:
+        """Puts bytes on the wire in this turn of the loop. Returns how many."""
         transport = self._transport
         if transport is None or transport.is_closing():
-            return
+            return 0
         if len(pieces) == 1:
+            size = len(pieces[0])
             transport.write(pieces[0])
-            self.server.counters.bytes_out += len(pieces[0])
-            return
+            self.server.counters.bytes_out += size
+            return size
         size = sum(map(len, pieces))
         self.server.counters.bytes_out += size
         if size <= 32 << 10:
             transport.write(b"".join(pieces))
         else:
             transport.writelines(pieces)
+        return size
+
+    def answer(self, answer: bytes) -> None:
+        """Sends an answer that is complete at once."""
+        self.send([answers.with_lines(answer, self.origin_lines)])
+
+    def wait_to_answer(self) -> None:
+        """A body is complete, its answer is not due yet: what comes now waits for it."""
+        self._state = State.ANSWERING
+
+    def talk(self) -> None:
+        """From here on the client's bytes are for the present exchange, as they come."""
+        self._state = State.TALKING
+        data, self._held = self._held, b""
+        if data:
+            cast("Talk", self.exchange).received(data)
 
     def listen(self, on: bool) -> None:
         """Takes bytes from the client, or lets them wait in its socket."""
@@ -121,10 +147,6 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
         else:
             transport.pause_reading()
-
-    def answer_later(self) -> None:
-        """The body has come; what else comes waits until the exchange is done."""
-        self._state = State.ANSWERING
 
     def done(self, *, keep: bool) -> None:
         """The answer is complete; `keep` when the client may use the connection again."""
@@ -169,6 +191,8 @@ class Connection(asyncio.Protocol):
             self._skip(data)
             if self._held:
                 self._pump()
+        elif state is State.TALKING:
+            cast("Talk", self.exchange).received(data)
 
     def eof_received(self) -> bool | None:
         if self._guest is not None:
@@ -261,7 +285,7 @@ class Connection(asyncio.Protocol):
         answer = self.server.answer(self, head)
         if isinstance(answer, bytes):
             keep = head.keep_alive and b"\r\nConnection: close\r\n" not in answer
-            self.send([answer])
+            self.answer(answer)
             if keep and not self._body.done:
                 self._skipped, self._state = 0, State.SKIPPING
                 data, self._held = self._held, b""

@@ -56,6 +56,7 @@ class Verdict(StrEnum):
     DROPPED = "dropped"  # the segment was closed under us: go on with the next
     ENDED = "ended"  # the channel was closed: nothing more will be taken
     GONE = "gone"  # there is no such channel
+    REFUSED = "refused"  # we may not publish here
     RETRY = "retry"  # nothing was sent yet: the same segment again, after a pause
     BROKEN = "broken"  # part of it was sent: release its readers and go on with the next
 
@@ -71,6 +72,8 @@ def judge_post(status: int | None, *, closed: bool, whole: bool, sent: bool) -> 
     """
     if status == 404:
         return Verdict.GONE
+    if status == 401:
+        return Verdict.REFUSED
     if closed:
         return Verdict.ENDED
     if status == 200:

@@ -11,7 +11,9 @@
         * SegmentNotReady
         * SegmentGone
     * BadIndex
+    * BadParameter
     * SegmentTooLarge
+    * NotAllowed
     * TooMany
     * Refused
     * DocumentTooLarge
@@ -97,6 +99,27 @@ class BadIndex(TrickleError):
 
     def __init__(self, given: int | str) -> None:
         super().__init__(f"{given} is no sequence number (expected 0 and up, or -1, or -2 to read)")
+
+
+class BadParameter(TrickleError):
+    """Something in the query of a request that cannot be understood."""
+
+    code = "bad_parameter"
+    status = 400
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name}: {what}")
+
+
+class NotAllowed(TrickleError):
+    """The server wants a token, and this one, or none, will not do."""
+
+    code = "not_allowed"
+    status = 401
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"channel {name!r} wants another token than the one given, if any was")
+        self.name = name
 
 
 class SegmentTooLarge(TrickleError):

@@ -13,7 +13,14 @@ RESET: Final = "Lp-Trickle-Reset"
 SIZE: Final = "Lp-Trickle-Size"
 OLDEST: Final = "Lp-Trickle-Oldest"
 DROPPED: Final = "Lp-Trickle-Dropped"
+TRUNCATED: Final = "Lp-Trickle-Truncated"
+OFFSET: Final = "Lp-Trickle-Offset"
+GAPS: Final = "Lp-Trickle-Gaps"
+READER: Final = "Lp-Trickle-Reader"
 EXPECT_CONTENT: Final = "Expect-Content"
+
+# Those of answers, which a web page may only see when told their names.
+ALL: Final = (SEQ, LATEST, CLOSED, SIZE, OLDEST, DROPPED, TRUNCATED, OFFSET, GAPS)
 
 # Clients test for its presence only.
 CLOSED_VALUE: Final = "terminated"

@@ -3,7 +3,7 @@
 One request head is found, then parsed strictly by llhttp; its body is cut here, because only so is
 it known where the next message begins (a connection may change hands there), and because a piece
 of a big chunk can then be passed on without a copy. `trickle.connection` reads requests with this,
-`trickle.client` reads answers.
+`trickle.asking` reads answers.
 """
 
 from dataclasses import dataclass
@@ -159,9 +159,13 @@ class Body:
 
 
 class ChunkedBody:
-    """A body in chunks. The same face as `Body`."""
+    """A body in chunks. The same face as `Body`.
 
-    __slots__ = ("_held", "_in_trailer", "_left", "_trailer_bytes", "done", "rest")
+    Attributes:
+        trailers: The lines behind the last chunk, as they came.
+    """
+
+    __slots__ = ("_held", "_in_trailer", "_left", "_trailer_bytes", "done", "rest", "trailers")
 
     length: Final = None
 
@@ -172,6 +176,7 @@ class ChunkedBody:
         self._held = b""
         self._in_trailer = False
         self._trailer_bytes = 0
+        self.trailers: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
         """Returns the bytes of the body in `data`, without the chunks' frames.
@@ -216,6 +221,7 @@ class ChunkedBody:
                     if not line:
                         self.done, self.rest = True, data[at:]
                         break
+                    self.trailers.append(line)
                 else:
                     size = _chunk_size(line)
                     self._in_trailer = size == 0

@@ -10,6 +10,7 @@ for what was written long ago: with short segments no socket is ever full.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 # A live publisher must not notice. After this the ring drops what it must, until a reader moves.
@@ -33,11 +34,34 @@ class Held(Protocol):
     def listen(self, on: bool) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader is.
+
+    Attributes:
+        kind: What it reads: one `segment`, or a long response of some kind.
+        seq: Of its segment.
+        offset_bytes: What it has got of that.
+        stuck: Its socket takes no more at the moment.
+    """
+
+    kind: str
+    seq: int
+    offset_bytes: int
+    stuck: bool
+
+
+class Reader(Protocol):
+    """Whoever reads a channel over a connection."""
+
+    def place(self) -> Place: ...
+
+
 class Pace:
     """The readers of one channel, as far as its publishers have to care.
 
     Attributes:
-        readers: How many GETs there are.
+        readers: All of them.
         stuck: How many of their sockets take no more at the moment.
     """
 
@@ -49,7 +73,7 @@ class Pace:
         Args:
             forget: Called when there is neither a reader any more nor a publisher that waits.
         """
-        self.readers = 0
+        self.readers: set[Reader] = set()
         self.stuck = 0
         self._forget = forget
         self._ahead: set[Held] = set()
@@ -58,9 +82,9 @@ class Pace:
         self._held: set[Held] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def asked(self, *, outrun: bool) -> None:
+    def asked(self, reader: Reader, *, outrun: bool) -> None:
         """A reader has come; `outrun` when publishers are still too far ahead of all of them."""
-        self.readers += 1
+        self.readers.add(reader)
         if self._ahead and not outrun:
             self._resume()
 
@@ -74,9 +98,9 @@ class Pace:
         self._spent = False
         self._release()
 
-    def left(self, *, stuck: bool) -> None:
+    def left(self, reader: Reader, *, stuck: bool) -> None:
         """A reader is done, or gone."""
-        self.readers -= 1
+        self.readers.discard(reader)
         self.stuck -= stuck
         self._spent = False
         self._release()
@@ -92,7 +116,7 @@ class Pace:
 
     def wrote(self, publisher: Held) -> None:
         """A publisher has written, and waits if nobody can follow."""
-        if self.stuck < self.readers or not self.readers or self._spent:
+        if self.stuck < len(self.readers) or not self.readers or self._spent:
             return
         self._held.add(publisher)
         publisher.listen(False)

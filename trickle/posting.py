@@ -23,8 +23,8 @@ class Posting:
     __slots__ = (
         "_channel",
         "_connection",
+        "_ended",
         "_expected",
-        "_finished",
         "_keep",
         "_may_continue",
         "_timer",
@@ -47,7 +47,8 @@ class Posting:
         self._keep = keep
         self._may_continue = may_continue
         self._expected = expected
-        self._finished = False
+        # All of the body is here, and only the answer is held back.
+        self._ended = False
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -87,32 +88,49 @@ class Posting:
             return
         server.watch_timers(self._channel)
         pace = server.paces.get(self._channel)
-        if pace is not None:
+        if pace is not None and self._channel.ledger is None:
             if end:
                 pace.gone(connection)
             else:
                 pace.wrote(connection)
+        if self._channel.ledger is not None:
+            self._owe(end=end)
+            return
         ahead = now - self._channel.asked_at < ON_ITS_WAY_S and self._channel.outrun(FAR)
-        if end:
-            counters.segments_in += 1
-            self._finished = True
-            if ahead:
-                # Its answer waits, and not its connection: the next request on it may be for the
-                # number that is due, while later ones come over others.
-                connection.answer_later()
-                server.pace(self._channel).ran_ahead(self)
-            else:
-                self.listen(True)
+        if end and ahead:
+            # Its answer waits, and not its connection: the next request on it may be for the
+            # number that is due, while later ones come over others.
+            self._ended = True
+            connection.wait_to_answer()
+            server.pace(self._channel).ran_ahead(self)
+        elif end:
+            self._answer()
         elif ahead:
             server.pace(self._channel).ran_ahead(connection)
 
+    def _owe(self, *, end: bool) -> None:
+        """Where nothing may be lost, the next piece waits while readers are owed too much."""
+        connection = self._connection
+        if not connection.server.credit(self._channel).refuses(self):
+            if end:
+                self._answer()
+            return
+        self._ended = end
+        if end:
+            connection.wait_to_answer()
+        else:
+            connection.listen(False)
+
     def listen(self, on: bool) -> None:
         """Answers, for a segment that is complete, unless its publisher has to wait."""
-        connection = self._connection
-        if on and connection.exchange is self:
-            lines = answers.seq(self._writing.segment.seq)
-            connection.send([answers.whole(200, b"", lines=lines, keep=self._keep, to_head=False)])
-            connection.done(keep=self._keep)
+        if on and self._connection.exchange is self:
+            self._answer()
+
+    def released(self) -> None:
+        """Registered readers have come near enough again."""
+        self._connection.listen(True)
+        if self._ended:
+            self._answer()
 
     def changed(self) -> None:
         """Heard only before the first byte: the segment was ended without us."""
@@ -129,7 +147,7 @@ class Posting:
         """The publisher is gone in the middle."""
         self._stop_waiting()
         self._unpace()
-        if self._finished:
+        if self._ended:
             return
         if self._writing.begun:
             self._connection.server.counters.aborts += 1
@@ -150,11 +168,22 @@ class Posting:
             connection.server.counters.dropped_posts += 1
             if not connection.server.strict_go:
                 lines += _DROPPED
-        connection.send([answers.whole(200, b"", lines=lines, keep=False, to_head=False)])
+        connection.answer(answers.whole(200, b"", lines=lines, keep=False, to_head=False))
         connection.done(keep=False)
 
+    def _answer(self) -> None:
+        """200: all of it has come."""
+        connection = self._connection
+        connection.server.counters.segments_in += 1
+        lines = answers.seq(self._writing.segment.seq) + connection.origin_lines
+        connection.send([answers.whole(200, b"", lines=lines, keep=self._keep, to_head=False)])
+        connection.done(keep=self._keep)
+
     def _unpace(self) -> None:
-        pace = self._connection.server.paces.get(self._channel)
+        server = self._connection.server
+        if self._channel.ledger is not None:
+            server.credit(self._channel).gone(self)
+        pace = server.paces.get(self._channel)
         if pace is not None:
             pace.gone(self._connection)
             pace.gone(self)
@@ -162,7 +191,7 @@ class Posting:
     def _fail(self, answer: bytes) -> None:
         self._unpace()
         self._channel.finish(self._writing, now=self._connection.now())
-        self._connection.send([answer])
+        self._connection.answer(answer)
         self._connection.done(keep=False)
 
     def _stop_waiting(self) -> None:

@@ -1,35 +1,48 @@
 """Which request is for what: the paths and methods of trickle, and the order of the checks.
 
-Channel first (404), then the index (400), then the rest: clients tell a lost channel from a bad
-request by it. `trickle.serve` owns one; nothing here touches a socket.
+Channel first (404), then the right to it (401), then the index (400), then the rest: clients tell
+a lost channel from a bad request by it. `trickle.serve` owns one; nothing here touches a socket.
 """
 
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from trickle import answers
-from trickle.channel import Channel
+from trickle.access import OPEN, Right
+from trickle.channel import CURRENT, Channel
 from trickle.connection import Connection, Exchange
 from trickle.errors import (
     BadIndex,
+    BadParameter,
     ChannelError,
     ChannelNotFound,
     Refused,
     SegmentError,
     TooMany,
 )
-from trickle.headers import parse_index
+from trickle.framing import Events, Framing, Messages, Plain
 from trickle.http1 import RequestHead
+from trickle.metrics import prometheus
 from trickle.posting import Posting
 from trickle.reading import Reading
+from trickle.requests import Request, read_index
+from trickle.status import channel_status, server_status
+from trickle.streaming import Streaming
+from trickle.websocket import accept
 
 if TYPE_CHECKING:
     from trickle.serve import TrickleServer
 
 # Paths that a router cleans, by sending the client to the clean one.
 _UNCLEAN: Final = re.compile(rb"//|/\.\.?(/|$)")
+
+# One response over many segments. Neither a number nor `next`, so no older client can ask for it.
+STREAM: Final = "stream"
+
+METRICS_PATH: Final = b"/metrics"
 
 
 def allow_create(_name: str, _mime_type: str) -> None:
@@ -58,16 +71,20 @@ class Routes:
 
     def answer(self, connection: Connection, head: RequestHead) -> bytes | Exchange:
         """What a request gets: an answer, or an exchange that takes its time."""
-        request = _Request(head)
-        path = head.target.partition(b"?")[0]
+        server, request = self._server, Request(head)
+        path = request.path
         if path.startswith(b"http"):
             path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
+        if server.origins:
+            connection.origin_lines = server.origins.lines(head.headers)
+            if request.method == b"OPTIONS" and path.startswith(self._base):
+                return self._preflight(request)
         if _UNCLEAN.search(path):
             location = b"Location: %b\r\n" % _clean(path)
             return answers.whole(307, b"", lines=location, keep=request.keep, to_head=False)
         name, slash, index = path[len(self._base) :].partition(b"/")
         if not path.startswith(self._base) or not name or b"/" in index or (slash and not index):
-            return request.error(404, answers.NOT_FOUND)
+            return self._elsewhere(request, path)
         if b"%" in path:
             name, index = unquote_to_bytes(name), unquote_to_bytes(index)
         channel_name = name.decode("utf-8", "surrogateescape")
@@ -75,20 +92,76 @@ class Routes:
             return self._on_channel(request, channel_name)
         return self._on_segment(connection, request, channel_name, index.decode("latin-1"))
 
+    # ------------------------------------------------------------------ the server as a whole
+
+    def _elsewhere(self, request: Request, path: bytes) -> bytes:
+        server = self._server
+        if server.strict_go or request.method not in (b"GET", b"HEAD"):
+            return request.error(404, answers.NOT_FOUND)
+        if path == self._base:
+            if refused := self._refuse(request, Right.OPERATE, "", None):
+                return refused
+            # With an operator's token nobody comes here without it, and he may see the names.
+            listing = server.listing or server.access.operator is not None
+            return request.json(server_status(server, listing=listing))
+        if path == METRICS_PATH and server.metrics:
+            if refused := self._refuse(request, Right.OPERATE, "", None):
+                return refused
+            return answers.text(
+                prometheus(server).encode(), lines=b"", keep=request.keep, to_head=request.to_head
+            )
+        return request.error(404, answers.NOT_FOUND)
+
+    def _preflight(self, request: Request) -> bytes:
+        """A browser asks whether a page may send the request it has in mind."""
+        origins = self._server.origins
+        if not origins.admits(request.head.headers):
+            return request.error(403, b"Origin not allowed\n")
+        return answers.whole(200, b"", lines=origins.preflight(), keep=request.keep, to_head=False)
+
+    def _refuse(
+        self, request: Request, right: Right, name: str, channel: Channel | None
+    ) -> bytes | None:
+        """The answer to who may not do what he asks for; None when he may."""
+        server = self._server
+        keys = None if channel is None else channel.keys
+        if keys is None and server.access is OPEN:
+            return None
+        denied = server.access.check(right, name, keys, request.token, now_s=time.time())
+        if denied is None:
+            return None
+        server.counters.not_allowed += 1
+        # A publisher's body would have to be read, whatever its size, to keep the connection.
+        keep = request.keep and request.method != b"POST"
+        return answers.not_allowed(denied, right, keep=keep, to_head=request.to_head)
+
     # ------------------------------------------------------------------ {base}{channel}
 
-    def _on_channel(self, request: "_Request", name: str) -> bytes:
+    def _on_channel(self, request: Request, name: str) -> bytes:
+        channel = self._channels.get(name)
         try:
             match request.method:
                 case b"POST":
+                    if refused := self._refuse(request, Right.PUBLISH, name, channel):
+                        return refused
                     self._create(name, request.header(b"expect-content"))
                 case b"DELETE":
-                    if name not in self._channels:
+                    if channel is None:
                         return request.error(400, answers.NO_CHANNEL_TO_DELETE)
+                    if refused := self._refuse(request, Right.PUBLISH, name, channel):
+                        return refused
                     self._before_delete(name)
                     self._server.close_channel(name)
+                case b"GET" | b"HEAD" if not self._server.strict_go:
+                    channel = self._channels.find(name)
+                    if refused := self._refuse(request, Right.SUBSCRIBE, name, channel):
+                        return refused
+                    return request.json(channel_status(self._server, channel))
                 case _:
-                    return request.error(405, answers.BAD_METHOD, lines=answers.ALLOW_CHANNEL)
+                    allow = answers.ALLOW_CHANNEL_STATUS
+                    if self._server.strict_go:
+                        allow = answers.ALLOW_CHANNEL
+                    return request.error(405, answers.BAD_METHOD, lines=allow)
         except ChannelNotFound:
             self._server.counters.not_found += 1
             return request.error(404, answers.NO_CHANNEL)
@@ -110,23 +183,36 @@ class Routes:
     # ------------------------------------------------------------------ {base}{channel}/{index}
 
     def _on_segment(
-        self, connection: Connection, request: "_Request", name: str, index: str
+        self, connection: Connection, request: Request, name: str, index: str
     ) -> bytes | Exchange:
         method = request.method
         try:
             match method:
                 case b"POST":
+                    found = self._channels.get(name)
+                    if refused := self._refuse(request, Right.PUBLISH, name, found):
+                        return refused
                     mime_type = request.header(b"content-type")
-                    channel = self._server.find(name, mime_type=mime_type)
-                    return self._post(connection, request, channel, _seq(index))
+                    channel = found or self._server.find(name, mime_type=mime_type)
+                    return self._post(connection, request, channel, read_index(index))
                 case b"GET" | b"HEAD":
                     channel = self._channels.find(name)
                     if index == "next":
+                        # Publishers ask for it as well as readers, and it is only a number.
+                        refused = self._refuse(request, Right.SUBSCRIBE, name, channel)
+                        if refused and self._refuse(request, Right.PUBLISH, name, channel):
+                            return refused
                         return request.next(channel.next_seq)
-                    return self._get(connection, request, channel, _seq(index))
+                    if refused := self._refuse(request, Right.SUBSCRIBE, name, channel):
+                        return refused
+                    if index == STREAM and not self._server.strict_go:
+                        return self._stream(connection, request, channel)
+                    return self._get(connection, request, channel, read_index(index))
                 case b"DELETE":
                     channel = self._channels.find(name)
-                    channel.end_segment(_seq(index, lowest=0), now=self._server.now())
+                    if refused := self._refuse(request, Right.PUBLISH, name, channel):
+                        return refused
+                    channel.end_segment(read_index(index, lowest=0), now=self._server.now())
                     return answers.whole(200, b"", keep=request.keep, to_head=False)
                 case _:
                     return request.error(405, answers.BAD_METHOD, lines=answers.ALLOW_SEGMENT)
@@ -135,6 +221,8 @@ class Routes:
             return request.error(404, answers.NO_CHANNEL, keep=method != b"POST")
         except BadIndex:
             return request.error(400, answers.BAD_INDEX)
+        except BadParameter as error:
+            return request.error(400, f"{error}\n".encode())
         except SegmentError as error:
             if method == b"DELETE":
                 return request.error(400, answers.NO_SUCH_SEGMENT)
@@ -149,7 +237,7 @@ class Routes:
             return answers.too_many(str(error))
 
     def _post(
-        self, connection: Connection, request: "_Request", channel: Channel, seq: int
+        self, connection: Connection, request: Request, channel: Channel, seq: int
     ) -> Exchange:
         if self._channels.budget.spent:
             raise TooMany("the server holds as many bytes as it may")
@@ -165,50 +253,55 @@ class Routes:
         )
 
     def _get(
-        self, connection: Connection, request: "_Request", channel: Channel, seq: int
+        self, connection: Connection, request: Request, channel: Channel, seq: int
     ) -> Exchange:
+        wish = request.wish(strict_go=self._server.strict_go)
         segment = channel.open_read(seq, now=self._server.now())
         self._server.watch_timers(channel)
-        return Reading(
+        return Reading(connection, channel, segment, wish)
+
+    def _stream(
+        self, connection: Connection, request: Request, channel: Channel
+    ) -> bytes | Exchange:
+        """One response over many segments, in the form that the request asks for."""
+        start = request.index("from")
+        behind = request.number("behind", most=1 << 30)
+        if start is not None and start < CURRENT:
+            raise BadIndex(start)
+        chunked = request.head.http_1_1
+        framing: Framing
+        if request.header(b"upgrade").lower() == "websocket":
+            key = request.head.headers.get(b"sec-websocket-key")
+            if key is None or request.header(b"sec-websocket-version") != "13":
+                lines = b"Sec-WebSocket-Version: 13\r\n"
+                return request.error(426, b"WebSocket 13 is spoken here\n", lines=lines)
+            if not self._server.origins.admits(request.head.headers):
+                return request.error(403, b"Origin not allowed\n")
+            framing = Messages()
+            head = answers.switching(accept(key))
+        else:
+            if "text/event-stream" in request.header(b"accept"):
+                framing = Events(chunked=chunked)
+                last = request.header(b"last-event-id")
+                start = read_index(last, lowest=0) + 1 if last else start
+            else:
+                framing = Plain(chunked=chunked, trailers=chunked and request.trailers)
+            head = answers.stream_head(
+                framing.mime_type or channel.mime_type,
+                lines=connection.origin_lines,
+                chunked=chunked,
+            )
+        stream = Streaming(
             connection,
             channel,
-            segment,
-            keep=request.keep,
-            chunked=request.head.http_1_1,
+            framing,
+            head,
+            start=CURRENT if start is None else start,
             to_head=request.to_head,
+            max_behind=None if behind is None else int(behind),
         )
-
-
-class _Request:
-    """A request, and what every answer to it has in common."""
-
-    __slots__ = ("head", "keep", "method", "to_head")
-
-    def __init__(self, head: RequestHead) -> None:
-        self.head = head
-        self.method = head.method
-        self.keep = head.keep_alive and head.http_1_1
-        self.to_head = head.method == b"HEAD"
-
-    def header(self, name: bytes) -> str:
-        return self.head.headers.get(name, b"").decode("latin-1")
-
-    def error(self, status: int, body: bytes, *, lines: bytes = b"", keep: bool = True) -> bytes:
-        return answers.error(
-            status, body, lines=lines, keep=self.keep and keep, to_head=self.to_head
-        )
-
-    def next(self, edge: int) -> bytes:
-        return answers.text(
-            b"%d" % edge, lines=answers.latest(edge), keep=self.keep, to_head=self.to_head
-        )
-
-
-def _seq(index: str, *, lowest: int = -(1 << 63)) -> int:
-    seq = parse_index(index)
-    if seq is None or seq < lowest:
-        raise BadIndex(index)
-    return seq
+        self._server.watch_timers(channel)
+        return stream
 
 
 def _clean(path: bytes) -> bytes:

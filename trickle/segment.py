@@ -28,15 +28,18 @@ class Segment:
         void: It ended without anybody ever having written it: readers are told it does not exist.
         writers: How many publishers are connected for it.
         ended_at: When, on the caller's clock; meaningless before.
-        memo: What a shell worked out for all readers at the live edge. Emptied at every change.
+        began_at: When its first byte came, on the caller's clock; meaningless before.
+        memos: What shells worked out for all readers at the live edge, each under a name of its
+            own. Emptied at every change.
     """
 
     __slots__ = (
         "_watchers",
+        "began_at",
         "chunks",
         "ended",
         "ended_at",
-        "memo",
+        "memos",
         "seq",
         "size",
         "truncated",
@@ -53,7 +56,8 @@ class Segment:
         self.void = False
         self.writers = 0
         self.ended_at = 0.0
-        self.memo: list[bytes] | None = None
+        self.began_at = 0.0
+        self.memos: dict[str, list[bytes]] = {}
         self._watchers: dict[Watcher, None] = {}
 
     @property
@@ -92,7 +96,7 @@ class Segment:
         self._watchers.pop(watcher, None)
 
     def _changed(self) -> None:
-        self.memo = None
+        self.memos.clear()
         if self._watchers:
             # A copy, because watchers leave when they hear the end.
             for watcher in tuple(self._watchers):

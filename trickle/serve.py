@@ -7,39 +7,24 @@ as long as the server shall live.
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from trickle.access import OPEN, Access, Keys
 from trickle.channel import CURRENT, Channel
 from trickle.connection import Connection, Exchange
+from trickle.credit import Credit
 from trickle.errors import ChannelNotFound
 from trickle.http1 import RequestHead
 from trickle.local import LocalPublisher, LocalSubscriber
+from trickle.metrics import FIRST_BYTE_S, Counters, Histogram
+from trickle.origins import Origins
 from trickle.pace import Pace
 from trickle.routes import Routes, allow_create, allow_delete
 from trickle.table import Channels, Limits
 
 # What a publisher sends when it says nothing else, and what media subscribers insist on.
 DEFAULT_MIME: Final = "video/MP2T"
-
-
-@dataclass(slots=True)
-class Counters:
-    """What has happened since the server was made. Only ever grows."""
-
-    bytes_in: int = 0
-    bytes_out: int = 0
-    segments_in: int = 0
-    segments_out: int = 0
-    connections: int = 0
-    not_found: int = 0
-    no_segment: int = 0
-    aborts: int = 0
-    dropped_posts: int = 0
-    readers_cut: int = 0
-    bad_requests: int = 0
-    swept: int = 0
 
 
 class TrickleServer:
@@ -49,7 +34,12 @@ class TrickleServer:
         base: The path all channels lie under; begins and ends with a slash.
         channels: The channels themselves.
         counters: What has happened.
+        first_byte: From a GET of a segment to its first byte, in seconds.
         paces: Of channels that have readers, or a publisher that waits for one.
+        access: What tokens are asked for.
+        origins: Which web pages may use it.
+        listing: Whether its status names its channels.
+        metrics: Whether it answers `GET /metrics`.
         strict_go: Behave as go-livepeer where it loses data; for comparison runs.
     """
 
@@ -61,6 +51,11 @@ class TrickleServer:
         changefeed: bool = False,
         strict_go: bool = False,
         limits: Limits | None = None,
+        access: Access = OPEN,
+        origins: Iterable[str] = (),
+        listing: bool = False,
+        metrics: bool = False,
+        lossless: int | None = None,
         before_create: Callable[[str, str], None] = allow_create,
         before_delete: Callable[[str], None] = allow_delete,
     ) -> None:
@@ -72,6 +67,11 @@ class TrickleServer:
             changefeed: Whether `_changes` announces channels that come and go.
             strict_go: See the class.
             limits: What it puts up with.
+            access: What tokens are asked for, besides those of single channels.
+            origins: Of web pages that may use it, as `https://example.org`, or `*`.
+            listing: Whether its status names its channels. A name may be all the secret there is.
+            metrics: Whether it answers `GET /metrics`, outside its base.
+            lossless: Makes every channel lossless, with this window; see `create`.
             before_create: Asked before a channel is made over HTTP, with its name and MIME type.
                 Raises `Refused` to refuse.
             before_delete: Asked before one is closed over HTTP.
@@ -81,35 +81,63 @@ class TrickleServer:
         self.base = base
         self.limits = limits or Limits()
         self.strict_go = strict_go
+        self.access = access
+        self.origins = Origins(origins)
+        self.listing = listing
+        self.metrics = metrics
         self.counters = Counters()
+        self.first_byte = Histogram(FIRST_BYTE_S)
         self.channels = Channels(
             self.limits,
             now=self.now(),
             autocreate=autocreate,
             changefeed=changefeed,
             strict_go=strict_go,
+            lossless=lossless,
         )
         self._routes = Routes(self, before_create=before_create, before_delete=before_delete)
         self._base = base.encode("ascii")
         self._connections: set[Connection] = set()
         self._timers: dict[Channel, asyncio.TimerHandle] = {}
         self.paces: dict[Channel, Pace] = {}
+        self._credits: dict[Channel, Credit] = {}
 
     # ------------------------------------------------------------------ for this process
 
-    def create(self, name: str, *, mime_type: str = DEFAULT_MIME) -> None:
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    def create(
+        self,
+        name: str,
+        *,
+        mime_type: str = DEFAULT_MIME,
+        keys: Keys | None = None,
+        lossless: int | None = None,
+    ) -> None:
         """Makes a channel; one of that name that exists keeps what it has.
+
+        Args:
+            name: Of the channel.
+            mime_type: Of its segments.
+            keys: Tokens that it asks its publishers and readers for.
+            lossless: Publishers wait while a registered reader is more segments behind than this.
 
         Raises:
             TooMany: There are as many channels as there may be.
         """
-        self.channels.create(name, mime_type=mime_type, now=self.now())
+        self.channels.create(
+            name, mime_type=mime_type, now=self.now(), keys=keys, lossless=lossless
+        )
 
     def close_channel(self, name: str) -> None:
         """Ends a channel for everybody. One that does not exist is no error."""
         channel = self.channels.get(name)
         if channel is not None:
             self.channels.close(name, now=self.now())
+            self._settle_credits()
             timer = self._timers.pop(channel, None)
             if timer is not None:
                 timer.cancel()
@@ -143,6 +171,7 @@ class TrickleServer:
                 await asyncio.sleep(self.limits.sweep_s)
                 now = self.now()
                 self.counters.swept += len(self.channels.sweep(now))
+                self._settle_credits()
                 for connection in tuple(self._connections):
                     idle_since = connection.idle_since
                     if idle_since is not None and now - idle_since > self.limits.connection_idle_s:
@@ -209,6 +238,14 @@ class TrickleServer:
     def _forget_pace(self, channel: Channel) -> None:
         self.paces.pop(channel, None)
 
+    def credit(self, channel: Channel) -> Credit:
+        """Where publishers of a lossless channel wait."""
+        found = self._credits.get(channel)
+        if found is None:
+            assert channel.ledger is not None
+            found = self._credits[channel] = Credit(channel, channel.ledger)
+        return found
+
     def find(self, name: str, *, mime_type: str = DEFAULT_MIME) -> Channel:
         """The channel of that name, made if this server makes them.
 
@@ -224,6 +261,13 @@ class TrickleServer:
         return channel
 
     # ------------------------------------------------------------------ inside
+
+    def _settle_credits(self) -> None:
+        """Nobody waits on a channel that has ended."""
+        for channel, credit in tuple(self._credits.items()):
+            if channel.closed:
+                credit.moved()
+                del self._credits[channel]
 
     def _tick(self, channel: Channel) -> None:
         self._timers.pop(channel, None)

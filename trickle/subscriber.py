@@ -12,13 +12,15 @@ from types import TracebackType
 from typing import Final, Self
 
 from trickle import headers
+from trickle.asking import Answer, ClientConnection
 from trickle.channel import CURRENT
-from trickle.client import Answer, Client, ClientConnection
+from trickle.client import Client
 from trickle.cursors import Backoff, Deliver, End, SubscriberCursor
 from trickle.errors import (
     ChannelNotFound,
     ConnectionFailed,
     EndOfStream,
+    NotAllowed,
     UnexpectedAnswer,
 )
 from trickle.headers import parse_index
@@ -38,7 +40,8 @@ class SegmentReader:
     Attributes:
         seq: Its number.
         mime_type: What the channel says it holds; may be empty.
-        truncated: The connection broke, and the rest was gone before it could be had.
+        truncated: It is not whole: its publisher did not finish it, or the connection broke, and
+            the rest was gone before it could be had. Known at its end.
     """
 
     def __init__(
@@ -77,13 +80,17 @@ class SegmentReader:
                     return
                 continue
             if not data:
+                self.truncated = _says_truncated(self._answer)
                 return
             self._backoff.succeeded()
             self._delivered += len(data)
             yield data
 
     async def _resume(self, error: ConnectionFailed) -> bool:
-        """Asks for the same segment and passes over what was delivered; False if it is gone."""
+        """Asks for the rest of the same segment; False if it is gone.
+
+        A server that does not know of offsets sends all of it, and we pass over what we had.
+        """
         self._subscriber.resumed += 1
         while True:
             delay_s = self._backoff.failed(asyncio.get_running_loop().time())
@@ -91,18 +98,26 @@ class SegmentReader:
                 raise error
             await asyncio.sleep(delay_s)
             try:
-                _, told = await self._subscriber._ask(self.seq)  # noqa: SLF001 - its own
+                subscriber, had = self._subscriber, self._delivered
+                _, told = await subscriber._ask(self.seq, offset=had)  # noqa: SLF001 - its own
                 answer = await told
                 if answer.head.status != 200:
                     answer.abandon()
                     return False
-                if not await _pass_over(answer, self._delivered):
+                begins = parse_index(answer.head.header(headers.OFFSET) or "0") or 0
+                if begins > had or not await _pass_over(answer, had - begins):
                     return False
             except ConnectionFailed as another:
                 error = another
             else:
                 self._answer = answer
                 return True
+
+
+def _says_truncated(answer: Answer) -> bool:
+    name = headers.TRUNCATED.lower().encode()
+    behind = any(line.lower().startswith(name) for line in answer.trailers)
+    return behind or answer.head.header(headers.TRUNCATED) is not None
 
 
 async def _pass_over(answer: Answer, size: int) -> bool:
@@ -142,6 +157,8 @@ class TrickleSubscriber:
         ssl: ssl_module.SSLContext | None = None,
         complete: bool = False,
         max_behind: int | None = None,
+        token: str | None = None,
+        reader: str = "",
     ) -> None:
         """Connects to nothing yet.
 
@@ -152,8 +169,14 @@ class TrickleSubscriber:
             ssl: For https; verification is on by default.
             complete: See `SubscriberCursor`.
             max_behind: See `SubscriberCursor`.
+            token: That gives the right to read, where the server asks for one.
+            reader: A name of its own. On a lossless channel publishers wait for readers with one.
         """
-        self.client = Client(url, ssl)
+        self.client = Client(url, ssl, token=token)
+        # That we read what follows a body, which is where a segment may say that it was cut.
+        self._lines = {"TE": "trailers", "Connection": "TE", **self.client.headers}
+        if reader:
+            self._lines[headers.READER] = reader
         self.name = self.client.address.name
         self.cursor = SubscriberCursor(start, complete=complete, max_behind=max_behind)
         self.resumed = 0
@@ -180,6 +203,7 @@ class TrickleSubscriber:
         Raises:
             EndOfStream: The publisher closed the channel.
             ChannelNotFound: There is no such channel, or no more.
+            NotAllowed: It wants another token.
             ConnectionFailed: The server is out of reach.
             UnexpectedAnswer: It said something outside the protocol.
         """
@@ -212,6 +236,8 @@ class TrickleSubscriber:
                 self._reader = SegmentReader(self, step.seq, mime_type, answer)
                 return self._reader
             await self._drain(answer)
+            if head.status == 401:
+                raise NotAllowed(self.name)
             if isinstance(step, End):
                 raise EndOfStream(self.name) if step.clean else ChannelNotFound(self.name)
             if step is None:
@@ -280,10 +306,14 @@ class TrickleSubscriber:
         position = self.cursor.position
         self._ahead = asyncio.create_task(self._ask(position), name=f"trickle.ahead.{self.name}")
 
-    async def _ask(self, seq: int) -> tuple[ClientConnection, "asyncio.Future[Answer]"]:
+    async def _ask(
+        self, seq: int, *, offset: int = 0
+    ) -> tuple[ClientConnection, "asyncio.Future[Answer]"]:
         connection = await self.client.connect()
         path = f"{self.client.address.path}/{seq}"
-        return connection, connection.request("GET", path, {})
+        if offset:
+            path += f"?offset={offset}"
+        return connection, connection.request("GET", path, self._lines)
 
     async def _drain(self, answer: Answer) -> None:
         """Reads an answer that is no segment to its end: the connection can then be used again."""

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from trickle.access import Keys
 from trickle.channel import NEXT, Channel
 from trickle.errors import ChannelNotFound, TooMany
+from trickle.ledger import Ledger
 from trickle.window import MIB, Budget, Window
 
 # The change feed. Names that begin like it are never swept.
@@ -32,6 +34,7 @@ class Limits:
         head_s: A request's head must come within this; a connection that drips is cut.
         connection_idle_s: A connection without a request is closed, as by go-livepeer.
         reader_stall_s: A reader whose socket takes nothing for so long is cut.
+        patience_s: On a lossless channel, publishers wait so long for a reader that gets nothing.
         continue_s: A publisher that waits gets `100 Continue` this often; more often breaks old Go.
     """
 
@@ -45,6 +48,7 @@ class Limits:
     head_s: float = 10.0
     connection_idle_s: float = 600.0
     reader_stall_s: float = 20.0
+    patience_s: float = 5.0
     continue_s: float = 10.0
 
 
@@ -55,6 +59,7 @@ class Channels:
         limits: What they may hold.
         budget: What they do hold.
         autocreate: A POST to a channel that does not exist makes it.
+        lossless: What a channel's window is that is made without saying; None for no promise.
         strict_go: They behave as go-livepeer's in what it does badly; for comparisons.
     """
 
@@ -66,11 +71,13 @@ class Channels:
         autocreate: bool = False,
         changefeed: bool = False,
         strict_go: bool = False,
+        lossless: int | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.budget = Budget(self.limits.max_bytes)
         self.autocreate = autocreate
         self.strict_go = strict_go
+        self.lossless = lossless
         self._by_name: dict[str, Channel] = {}
         self._feed: Channel | None = None
         if changefeed:
@@ -100,8 +107,23 @@ class Channels:
             raise ChannelNotFound(name)
         return channel
 
-    def create(self, name: str, *, mime_type: str, now: float) -> Channel:
+    def create(
+        self,
+        name: str,
+        *,
+        mime_type: str,
+        now: float,
+        keys: Keys | None = None,
+        lossless: int | None = None,
+    ) -> Channel:
         """Returns the channel of that name, made now if need be; an old one keeps what it has.
+
+        Args:
+            name: Of the channel.
+            mime_type: Of its segments.
+            now: The present.
+            keys: Tokens that it asks for.
+            lossless: How far its registered readers may be behind before its publishers wait.
 
         Raises:
             TooMany: There are as many channels as there may be.
@@ -113,6 +135,10 @@ class Channels:
         if len(self._by_name) >= self.limits.max_channels:
             raise TooMany(f"{len(self._by_name)} channels are open, and no more may be")
         channel = self._make(name, mime_type, now)
+        channel.keys = keys
+        window = self.lossless if lossless is None else lossless
+        if window is not None and not self.strict_go:
+            channel.ledger = Ledger(window, patience_s=self.limits.patience_s)
         self._announce("added", name, now)
         return channel
 

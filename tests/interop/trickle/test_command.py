@@ -5,8 +5,10 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
 from tests.support.waiting import until
@@ -71,6 +73,26 @@ async def test_missing_channel_is_one_line_and_a_status() -> None:
         process = await run("sub", f"{base}missing")
         _, said = await finish(process)
     assert (said, process.returncode) == (b"trickle: channel 'missing' does not exist\n", 1)
+
+
+async def test_signed_token_opens_a_guarded_server(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("nobody knows\n")
+    async with served("--autocreate", "--secret-file", str(secret)) as base:
+        signing = await run("sign", "publish", "demo", "--secret-file", str(secret))
+        token = (await finish(signing))[0].decode().strip()
+        publisher = await run("pub", f"{base}demo?token={token}")
+        assert (await finish(publisher, b"hello"))[1] == b""
+        stranger = await run("pub", f"{base}demo")
+        said = (await finish(stranger, b"hello"))[1]
+    assert (publisher.returncode, stranger.returncode) == (0, 1)
+    assert b"token" in said
+
+
+async def test_metrics_are_there() -> None:
+    async with served() as base, aiohttp.ClientSession() as session:
+        answer = await session.get(base.replace("/ai/trickle/", "/metrics"))
+        assert (answer.status, "trickle_channels 0" in await answer.text()) == (200, True)
 
 
 async def test_bad_address_is_one_line_and_a_status() -> None:

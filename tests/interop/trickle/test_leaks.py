@@ -13,7 +13,10 @@ from trickle.publisher import TricklePublisher
 from trickle.serve import TrickleServer
 from trickle.subscriber import TrickleSubscriber
 
-PATHS = ["ch", "ch/0", "ch/1", "ch/5", "ch/-1", "ch/-2", "ch/-3", "ch/next", "x/0", "ch/x", "ch//0"]
+PATHS = [
+    *("ch", "ch/0", "ch/1", "ch/5", "ch/-1", "ch/-2", "ch/-3", "ch/next", "x/0", "ch/x", "ch//0"),
+    *("ch/stream", "ch/stream?from=0", "ch/0?offset=1", "ch/0?wait=0.01"),
+]
 METHODS = ["GET", "GET", "POST", "POST", "POST", "DELETE", "HEAD", "PUT", "OPTIONS", "BREW"]
 HEADERS = [
     "Lp-Trickle-Reset: 1",
@@ -25,6 +28,8 @@ HEADERS = [
     "Transfer-Encoding: chunked",
     "Expect: 100-continue",
     "Upgrade: websocket",
+    "Accept: text/event-stream",
+    "Sec-WebSocket-Key: a2V5\r\nSec-WebSocket-Version: 13",
 ]
 BODIES = [
     b"",

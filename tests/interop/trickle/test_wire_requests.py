@@ -71,12 +71,20 @@ async def test_other_methods_are_405_with_those_allowed(serving: Serving, method
     reply = await serving.ask(f"{method} ch/0")
     assert (reply.status, reply["allow"]) == (405, "DELETE, GET, HEAD, POST")
     reply = await serving.ask(f"{method} ch")
+    assert (reply.status, reply["allow"]) == (405, "DELETE, GET, HEAD, POST")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
+async def test_channel_itself_cannot_be_read_where_go_is_followed(
+    like_go: Serving, method: str
+) -> None:
+    reply = await like_go.ask(f"{method} ch")
     assert (reply.status, reply["allow"]) == (405, "DELETE, POST")
 
 
-@pytest.mark.parametrize("path", ["ch/", "ch/0/", "ch/0/1", "", "/", "/ai/other", "/ai/trickle"])
+@pytest.mark.parametrize("path", ["ch/", "ch/0/", "ch/0/1", "/", "/ai/other", "/ai/trickle"])
 async def test_path_that_is_none_is_404(serving: Serving, path: str) -> None:
-    reply = await serving.ask(f"GET {path or '/ai/trickle/'}")
+    reply = await serving.ask(f"GET {path}")
     assert (reply.status, reply.body) == (404, b"404 page not found\n")
 
 

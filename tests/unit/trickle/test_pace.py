@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.waiting import until
 from trickle import pace as pace_module
-from trickle.pace import Pace
+from trickle.pace import Pace, Place
 
 
 class Publisher:
@@ -17,9 +17,14 @@ class Publisher:
         self.heard.append(on)
 
 
+class Reader:
+    def place(self) -> Place:
+        return Place("segment", 0, 0, stuck=False)
+
+
 def readers(count: int) -> Pace:
     pace = Pace()
-    pace.readers = count
+    pace.readers = {Reader() for _ in range(count)}
     return pace
 
 
@@ -49,8 +54,8 @@ async def test_last_stuck_reader_that_leaves_lets_it_go_on() -> None:
     pace, publisher = readers(1), Publisher()
     pace.stopped()
     pace.wrote(publisher)
-    pace.left(stuck=True)
-    assert (publisher.heard, pace.readers, pace.stuck) == ([True, False, True], 0, 0)
+    pace.left(next(iter(pace.readers)), stuck=True)
+    assert (publisher.heard, pace.readers, pace.stuck) == ([True, False, True], set(), 0)
 
 
 async def test_dead_reader_is_waited_for_once_and_briefly(
@@ -77,9 +82,9 @@ async def test_publisher_that_leaves_while_it_waits_is_forgotten() -> None:
 async def test_publisher_far_ahead_waits_until_a_reader_has_caught_up() -> None:
     pace, publisher = readers(1), Publisher()
     pace.ran_ahead(publisher)
-    pace.asked(outrun=True)
+    pace.asked(Reader(), outrun=True)
     assert publisher.heard == [True, False]
-    pace.asked(outrun=False)
+    pace.asked(Reader(), outrun=False)
     assert publisher.heard == [True, False, True]
 
 
@@ -99,17 +104,17 @@ async def test_publisher_far_ahead_of_full_sockets_waits_for_both() -> None:
     pace.ran_ahead(publisher)
     pace.moved()
     assert not publisher.heard[-1]
-    pace.asked(outrun=False)
+    pace.asked(Reader(), outrun=False)
     assert publisher.heard[-1]
 
 
 async def test_pace_is_forgotten_with_the_last_reader_and_the_last_publisher_that_waits() -> None:
     forgotten: list[bool] = []
-    pace, publisher = Pace(lambda: forgotten.append(True)), Publisher()
-    pace.asked(outrun=False)
+    pace, publisher, reader = Pace(lambda: forgotten.append(True)), Publisher(), Reader()
+    pace.asked(reader, outrun=False)
     pace.ran_ahead(publisher)
-    pace.left(stuck=False)
+    pace.left(reader, stuck=False)
     assert not forgotten
-    pace.asked(outrun=False)
-    pace.left(stuck=False)
+    pace.asked(reader, outrun=False)
+    pace.left(reader, stuck=False)
     assert forgotten == [True]

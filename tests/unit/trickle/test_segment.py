@@ -57,6 +57,6 @@ def test_late_bytes_are_there_for_later_readers() -> None:
 
 def test_memo_lasts_until_the_next_change() -> None:
     segment = Segment(0)
-    segment.memo = [b"framed"]
+    segment.memos["chunked"] = [b"framed"]
     segment.append(b"x")
-    assert segment.memo is None
+    assert segment.memos == {}
