@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.trickle.media.samples import FRAME, aac, clip, opus, picture
@@ -181,6 +181,8 @@ def test_noise_that_looks_like_packets_never_crashes(noise: list[bytes]) -> None
 
 
 @given(at=st.integers(376, len(SHORT) - 1), flip=st.integers(1, 255))
+@example(at=402, flip=10)  # half the clock's span, in the first stamp
+@example(at=1329, flip=8)
 def test_a_damaged_byte_costs_at_most_what_it_is_part_of(at: int, flip: int) -> None:
     wire = bytearray(SHORT)
     wire[at] ^= flip
