@@ -6,7 +6,6 @@ say `pytestmark = pytest.mark.asyncio(loop_scope="session")`.
 
 import asyncio
 import re
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -27,6 +26,7 @@ from playwright.async_api import (
 
 from tests.browser.fake_gateway import FakeGateway, fake_gateway
 from tests.browser.steps import open_page, says, start
+from tests.support.chromium import executable
 
 LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -49,18 +49,11 @@ CHROMIUM_FLAGS = [
 ]
 
 
-def chromium_path() -> str:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine: apt install chromium")
-    return path
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium_path(), args=CHROMIUM_FLAGS
+            executable_path=executable(), args=CHROMIUM_FLAGS
         )
         yield browser
         await browser.close()

@@ -1,14 +1,11 @@
 """Chromium publishes a canvas by WHIP and plays it by WHEP, through our routes."""
 
-import pytest
 from aiohttp import web
 
 from server.media.rtc.playing import PlaySession
-from tests.support.chromium import EXECUTABLE, PAGE, chromium_page
+from tests.support.chromium import PAGE, chromium_page
 from tests.support.waiting import until
 from tests.support.webrtc import running_node
-
-pytestmark = pytest.mark.skipif(not EXECUTABLE.exists(), reason="needs chromium")
 
 
 async def page_route(_request: web.Request) -> web.Response:

@@ -1,12 +1,25 @@
 """Chromium as a WHIP publisher and a WHEP viewer: how to start it, and the page that it runs."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from playwright.async_api import Page, async_playwright
 
-EXECUTABLE = Path("/usr/bin/chromium")
+ON_A_MAC = (
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+
+
+def executable() -> str:
+    """The browser of this machine; `make test` sees to it that there is one."""
+    found = [path for name in ("chromium", "google-chrome") if (path := shutil.which(name))]
+    found += [path for path in ON_A_MAC if Path(path).exists()]
+    assert found, "no Chromium here: apt-get install chromium"
+    return found[0]
+
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -112,7 +125,7 @@ async def chromium_page(url: str) -> AsyncIterator[Page]:
     """A page of a Chromium that is gone afterwards."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=EXECUTABLE, headless=True, args=ARGUMENTS
+            executable_path=executable(), headless=True, args=ARGUMENTS
         )
         try:
             page = await browser.new_page()
