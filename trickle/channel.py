@@ -361,7 +361,8 @@ class Channel:
                     segment.end(now, truncated=True)
                 else:
                     # Nobody wrote it, so a publisher who comes yet may: only the readers go.
-                    self._segments.pop(segment.seq, None)
+                    if self._segments.get(segment.seq) is segment:
+                        del self._segments[segment.seq]
                     segment.end(now, void=True)
         self._trim(now)
 
@@ -436,10 +437,12 @@ class Channel:
 
     def _drop(self, segment: Segment, now: float) -> None:
         """Takes a segment out of the ring, and ends it: nobody waits on what cannot be found."""
-        self._another_life.discard(segment.seq)
-        self._segments.pop(segment.seq, None)
-        self._doubts.pop(segment, None)
-        self._count(-segment.size)
+        # Whoever hears of one end may bring about the next, before a caller's loop comes to it.
+        if self._segments.get(segment.seq) is segment:
+            self._another_life.discard(segment.seq)
+            del self._segments[segment.seq]
+            self._doubts.pop(segment, None)
+            self._count(-segment.size)
         segment.end(now, truncated=segment.writers > 0)
 
     def _count(self, size: int) -> None:

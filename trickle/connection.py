@@ -8,6 +8,7 @@ makes one of these per connection and knows the routes; what a route does over t
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -186,7 +187,7 @@ class Connection(asyncio.Protocol):
         elif state is State.ANSWERING:
             self._held += data
             if len(self._held) > MAX_AHEAD_BYTES:
-                self.listen(False)
+                self._is_too_far_ahead()
         elif state is State.SKIPPING:
             self._skip(data)
             if self._held:
@@ -359,6 +360,17 @@ class Connection(asyncio.Protocol):
             self._set_timer(self.later(self.server.limits.head_s, self._too_slow))
         return False
 
+    def _is_too_far_ahead(self) -> None:
+        """It goes on asking before it has heard.
+
+        A publisher's answer is near, so what it says may wait in its socket. A reader's may be
+        hours away, and a socket that we do not read from does not tell us that its client has left.
+        """
+        if isinstance(self.exchange, Posting):
+            self.listen(False)
+        elif self._transport is not None:
+            self._transport.abort()
+
     def _listen_again(self) -> None:
         if self._held:
             if len(self._held) > MAX_AHEAD_BYTES:
@@ -396,7 +408,8 @@ class Connection(asyncio.Protocol):
             return
         self._set_timer(self.later(LINGER_S, self._finish))
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with suppress(OSError):  # the client may have reset the connection already
+                self._transport.write_eof()
 
     def _set_timer(self, timer: asyncio.TimerHandle | None) -> None:
         if self._timer is not None:

@@ -249,8 +249,12 @@ async def _look_behind(server: TrickleServer, outcome: Outcome) -> None:
     if server._timers or server.paces:
         outcome.left.append(f"{len(server._timers)} timers, {len(server.paces)} paces")
     for channel in server.channels:
-        if any(segment.writers or segment.watched for segment in channel.segments):
-            outcome.left.append(f"somebody in {channel.name!r}")
+        outcome.left += [
+            f"{segment.writers} writers and {len(segment._watchers)} readers of "
+            f"{channel.name!r}/{segment.seq}, {segment.size} bytes, ended: {segment.ended}"
+            for segment in channel.segments
+            if segment.writers or segment.watched
+        ]
         server.close_channel(channel.name)
     if server.channels.budget.used:
         outcome.left.append(f"{server.channels.budget.used} bytes")
